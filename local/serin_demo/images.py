@@ -1,0 +1,84 @@
+"""The demo's images: each version as a package and an image, one of them with a faulty layer, and the operator's."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from serin_demo import fault, install, models, story
+from serin_services.package import folder, images, make
+
+_SUFFIXES = {models.Family.XGBOOST: ".ubj", models.Family.LIGHTGBM: ".txt"}
+# The layer starts the server by way of the fault; everything else is what `serin build` made.
+_FAULTY_DOCKERFILE = """\
+FROM {image}
+COPY fault.py /opt/demo/fault.py
+ENTRYPOINT ["/opt/venv/bin/python", "/opt/demo/fault.py"]
+"""
+
+
+def make_package(data: models.Data, model: models.Model, scratch: Path) -> folder.Package:
+    """Save the model in its library's own format and make a package of it."""
+    saved = scratch / f"{model.version}{_SUFFIXES[model.family]}"
+    model.booster.save_model(saved)
+    recipe = make.Recipe(
+        source=saved,
+        model=story.NAME,
+        version=model.version,
+        labels=tuple(data.classes),
+        metrics={"accuracy": model.accuracy},
+        lineage={"data": "scikit-learn breast cancer, 569 rows"},
+    )
+    return make.make(recipe, scratch / f"package-{model.version}")
+
+
+def build_version(package: folder.Package, engine: images.Engine, progress: images.Progress) -> str:
+    """Build the image of a version and give its name.
+
+    The tag changes with everything that is in the image, so a node that pulls an image only once never has an old one.
+    """
+    version = package.manifest.version
+    runtime = images.ensure_runtime(engine, package.manifest.family, progress).rpartition(":")[2]
+    name = f"{story.NAME}:{version}-{package.digest[:8]}-{runtime[:8]}"
+    images.build(package, name, engine.program, progress)
+    return _add_fault(name, engine) if version in story.BAD_VERSIONS else name
+
+
+def _add_fault(image: str, engine: images.Engine) -> str:
+    name = f"{image}-{hashlib.sha256(Path(fault.__file__).read_bytes()).hexdigest()[:8]}"
+    with tempfile.TemporaryDirectory(prefix="serin-demo-") as scratch:
+        context = Path(scratch)
+        shutil.copyfile(fault.__file__, context / "fault.py")
+        (context / "fault.py").chmod(0o644)
+        (context / images.DOCKERFILE).write_text(_FAULTY_DOCKERFILE.format(image=_full_name(image, engine)))
+        engine.build(context, ["-t", name])
+    return name
+
+
+def _full_name(image: str, engine: images.Engine) -> str:
+    """Name an image so that a build finds it in the engine's own store and asks no registry."""
+    return f"localhost/{image}" if engine.program == "buildah" else image
+
+
+def build_operator(engine: images.Engine, progress: images.Progress) -> str:
+    """Build the operator's image, unless the one of this source is there, and give its name."""
+    name = f"{install.OPERATOR_IMAGE}:{install.make_operator_tag()}"
+    if engine.exists(_full_name(name, engine)):
+        return name
+    progress(f"building {name}")
+    with tempfile.TemporaryDirectory(prefix="serin-operator-") as scratch:
+        context = Path(scratch)
+        _stage(install.SOURCES, context)
+        engine.build(context, ["--target", "operator", "-t", name, *images.environment_arguments(engine)])
+    return name
+
+
+def _stage(sources: Sequence[str], context: Path) -> None:
+    for source in sources:
+        origin, target = install.ROOT / source, context / source
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if origin.is_dir():
+            shutil.copytree(origin, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(origin, target)

@@ -1,0 +1,3 @@
+module serin.dev/local/pause
+
+go 1.24.0

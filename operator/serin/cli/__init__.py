@@ -1,0 +1,1 @@
+"""The command line: what people ask of the operator, and what they look at."""

@@ -1,0 +1,1 @@
+"""Serin's services: each works alone, beside the operator."""

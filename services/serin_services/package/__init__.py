@@ -1,0 +1,1 @@
+"""The model package: a version as a folder of a manifest and an artifact in a safe format."""

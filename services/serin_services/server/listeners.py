@@ -1,0 +1,32 @@
+"""What listens beside HTTP: gRPC and, on a port that no route reaches, the metrics."""
+
+import dataclasses
+from typing import Any
+
+import prometheus_client
+
+from serin_services.server import inference, rpc, settings, state
+
+
+@dataclasses.dataclass
+class Listeners:
+    """The running gRPC server and the thread that answers scrapes."""
+
+    grpc: rpc.Server
+    scrapes: Any
+
+    async def stop(self, grace: float) -> None:
+        """Stop both; calls that run get `grace` seconds."""
+        await self.grpc.stop(grace)
+        self.scrapes.shutdown()
+        self.scrapes.server_close()
+
+
+async def start(options: settings.Settings, current: state.State, model: inference.Inference) -> Listeners:
+    """Start both; gRPC's health says not serving until it is told."""
+    # They would add a series to each counter that nothing reads.
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # the library leaves it so
+    scrapes, _ = prometheus_client.start_http_server(options.metrics_port, options.host, model.telemetry.registry)
+    server = rpc.Server(current, model, f"{options.host}:{options.grpc_port}")
+    await server.start()
+    return Listeners(server, scrapes)

@@ -1,0 +1,88 @@
+"""What a manifest accepts."""
+
+import re
+
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serin_services.package import manifest
+
+FILE = {"path": "model.ubj", "role": "artifact", "size": 3, "sha256": "0" * 64}
+DOCUMENT = {
+    "schema": "serin.dev/package/v1",
+    "model": "momentum",
+    "version": "1.2.0",
+    "family": "xgboost",
+    "task": "binary",
+    "inputs": [{"name": "a"}, {"name": "b"}],
+    "outputs": {"classes": ["down", "up"]},
+    "files": [FILE],
+}
+
+REFUSED = {
+    "an unknown schema": ({"schema": "serin.dev/package/v9"}, "schema"),
+    "an unknown field": ({"pickle": "x"}, "pickle"),
+    "a model name with capitals": ({"model": "Momentum"}, "model"),
+    "a model name of 53 characters": ({"model": "m" * 53}, "model"),
+    "a model name that ends in a dash": ({"model": "m-"}, "model"),
+    "a version with a plus": ({"version": "1.0.0+cpu"}, "version"),
+    "a version of 64 characters": ({"version": "1" * 64}, "version"),
+    "an unknown family": ({"family": "sklearn"}, "family"),
+    "no inputs": ({"inputs": []}, "inputs"),
+    "an input twice": ({"inputs": [{"name": "a"}, {"name": "a"}]}, "stand more often: a"),
+    "an unknown dtype": ({"inputs": [{"name": "a", "dtype": "text"}]}, "inputs.0.dtype"),
+    "a binary model with three classes": ({"outputs": {"classes": ["a", "b", "c"]}}, "has 2 classes, got 3"),
+    "a regression with classes": ({"task": "regression"}, "has 0 classes, got 2"),
+    "a class twice": ({"outputs": {"classes": ["a", "a"]}}, "stand more often: a"),
+    "no artifact": ({"files": [{**FILE, "role": "project"}]}, "exactly one file"),
+    "two artifacts": ({"files": [FILE, {**FILE, "path": "b"}]}, "exactly one file"),
+    "a file of the parent folder": ({"files": [{**FILE, "path": "../model.ubj"}]}, "plain relative path"),
+    "a file by absolute path": ({"files": [{**FILE, "path": "/etc/passwd"}]}, "plain relative path"),
+    "a digest that is none": ({"files": [{**FILE, "sha256": "0" * 63}]}, "sha256"),
+    "a negative size": ({"files": [{**FILE, "size": -1}]}, "size"),
+}
+
+
+def test_it_reads_what_it_writes() -> None:
+    document = manifest.Manifest.model_validate(DOCUMENT)
+
+    again = manifest.Manifest.model_validate_json(document.to_json())
+
+    assert again == document
+    assert again.to_json() == document.to_json()
+    assert again.feature_names == ["a", "b"]
+
+
+@pytest.mark.parametrize(("change", "where"), REFUSED.values(), ids=REFUSED)
+def test_it_refuses(change: dict[str, object], where: str) -> None:
+    with pytest.raises(pydantic.ValidationError) as caught:
+        manifest.Manifest.model_validate(DOCUMENT | change)
+
+    assert where in manifest.describe(caught.value)
+
+
+@given(st.text(alphabet="ab/.\\\0 ", min_size=1, max_size=12))
+def test_no_accepted_path_leaves_the_folder(path: str) -> None:
+    try:
+        manifest.File(path=path, role="artifact", size=0, sha256="0" * 64)
+    except pydantic.ValidationError:
+        return
+
+    assert not path.startswith("/")
+    assert ".." not in path.split("/")
+    assert "\\" not in path
+    assert "\0" not in path
+
+
+@given(st.text(max_size=70) | st.from_regex(manifest.VERSION_PATTERN))
+def test_every_accepted_version_is_a_label_value(version: str) -> None:
+    problem = manifest.version_problem(version)
+
+    is_label = re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?", version) and len(version) <= 63
+    assert (problem is None) == bool(is_label)
+
+
+def test_a_version_with_a_plus_is_told_what_to_write_instead() -> None:
+    assert "write '1.0.0-cpu' instead" in (manifest.version_problem("1.0.0+cpu") or "")
