@@ -19,11 +19,11 @@ class Faulty:
         self._predictor = predictor
         self._numbers = itertools.count(1)
 
-    def predict(self, rows: families.Array, /) -> families.Array:
-        """Score the rows, or fail."""
+    def predict(self, *inputs: families.Array) -> tuple[families.Array, ...]:
+        """Score a batch, or fail."""
         if next(self._numbers) % EVERY == 0:
             raise RuntimeError("the demo's fault: every fifth request fails")
-        return self._predictor.predict(rows)
+        return self._predictor.predict(*inputs)
 
 
 if __name__ == "__main__":

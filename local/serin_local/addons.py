@@ -291,7 +291,7 @@ def is_true(item: Mapping[str, Any] | None, condition: str) -> bool:
     if item is None:
         return False
     generation = item["metadata"].get("generation")
-    found = [row for row in item.get("status", {}).get("conditions", []) if row["type"] == condition]
+    found = [row for row in item.get("status", {}).get("conditions") or [] if row["type"] == condition]
     return any(row["status"] == "True" and row.get("observedGeneration", generation) == generation for row in found)
 
 

@@ -16,8 +16,8 @@ from serin_services.server import settings
 import numpy
 
 package = folder.read(settings.read().package)
-rows = numpy.ones((2, len(package.manifest.inputs)), dtype=package.family.row_dtype)
-print(folder.open_package(package).predict(rows).shape, os.getuid(), shutil.which("uv"), shutil.which("gcc"))
+rows = numpy.ones((2, len(package.manifest.features)), dtype=package.manifest.inputs[0].dtype)
+print(folder.open_package(package).predict(rows)[0].shape, os.getuid(), shutil.which("uv"), shutil.which("gcc"))
 """
 
 

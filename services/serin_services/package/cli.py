@@ -47,7 +47,7 @@ def package(  # noqa: PLR0913, PLR0917 - each parameter is an option of the comm
         fail(error)
     typer.echo(
         f"{output}: {made.manifest.model} {made.manifest.version}, {made.manifest.family} {made.manifest.task}, "
-        f"{len(made.manifest.inputs)} features, sha256:{made.digest}"
+        f"{len(made.manifest.features)} features, sha256:{made.digest}"
     )
 
 

@@ -26,12 +26,12 @@ ARCHIVE_STARTS = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 class Predictor(Protocol):
     """What a server asks of a model.
 
-    It is given rows of the dtype and width of the manifest and gives, for a classification, one probability per row
-    and class, and for a regression one value per row.
+    It is given one array for each input of the manifest, of its dtype and shape, and gives one for each output. A
+    classification's first output holds one probability per row and class.
     """
 
-    def predict(self, rows: Array, /) -> Array:
-        """Score the rows; may be called from several threads at once."""
+    def predict(self, *inputs: Array) -> tuple[Array, ...]:
+        """Score a batch; may be called from several threads at once."""
         ...
 
 
@@ -131,12 +131,12 @@ class XGBoostPredictor:
         # These two give classes or margins by themselves; the margin holds what the probability is made of.
         self._kind = "margin" if objective in {"multi:softmax", "binary:logitraw"} else "value"
 
-    def predict(self, rows: Array, /) -> Array:
+    def predict(self, *inputs: Array) -> tuple[Array, ...]:
         """Score rows of float32."""
-        scores: Array = self._predict(rows, predict_type=self._kind, validate_features=False)
+        scores: Array = self._predict(inputs[0], predict_type=self._kind, validate_features=False)
         if self._kind == "margin":
-            return with_complement(1 / (1 + np.exp(-scores))) if self._binary else softmax(scores)
-        return with_complement(scores) if self._binary else scores
+            scores = 1 / (1 + np.exp(-scores)) if self._binary else softmax(scores)
+        return (with_complement(scores) if self._binary else scores,)
 
 
 LIGHTGBM_TASKS: dict[str, manifest.Task] = {
@@ -177,10 +177,10 @@ class LightGBMPredictor:
         self._predict = booster.predict
         self._binary = task == "binary"
 
-    def predict(self, rows: Array, /) -> Array:
+    def predict(self, *inputs: Array) -> tuple[Array, ...]:
         """Score rows of float64."""
-        scores: Array = self._predict(rows, num_threads=1)
-        return with_complement(scores) if self._binary else scores
+        scores: Array = self._predict(inputs[0], num_threads=1)
+        return (with_complement(scores) if self._binary else scores,)
 
 
 def with_complement(positive: Array) -> Array:
@@ -262,11 +262,22 @@ def open_model(family: Family, artifact: bytes, where: str) -> OpenModel:
         ) from error
 
 
+def describe_tensors(
+    family: Family, found: Inspection, features: tuple[manifest.Feature, ...]
+) -> tuple[tuple[manifest.Tensor, ...], tuple[manifest.Tensor, ...]]:
+    """Describe what goes into and comes out of a model of rows."""
+    rows = manifest.Tensor(name="rows", dtype=family.row_dtype, shape=(manifest.ANY, len(features)), features=features)
+    if found.classes:
+        shape: tuple[int, ...] = (manifest.ANY, found.classes)
+        return (rows,), (manifest.Tensor(name="probabilities", dtype=family.row_dtype, shape=shape),)
+    return (rows,), (manifest.Tensor(name="value", dtype=family.row_dtype, shape=(manifest.ANY,)),)
+
+
 def check_schema(document: manifest.Manifest, found: Inspection) -> None:
     """Refuse a manifest that describes another model than the artifact holds."""
     problems = []
-    if len(document.inputs) != found.width:
-        problems.append(f"inputs has {len(document.inputs)} features, but the model takes {found.width}")
+    if len(document.features) != found.width:
+        problems.append(f"inputs has {len(document.features)} features, but the model takes {found.width}")
     elif found.feature_names and (
         wrong := [
             (index, told, held)
@@ -278,10 +289,8 @@ def check_schema(document: manifest.Manifest, found: Inspection) -> None:
         problems.append(f"inputs[{index}] is {told!r}, but the model calls it {held!r} ({len(wrong)} names differ)")
     if document.task != found.task:
         problems.append(f"task is {document.task}, but the model is for {found.task}")
-    elif len(document.outputs.classes) != found.classes:
-        problems.append(
-            f"outputs.classes has {len(document.outputs.classes)} labels, but the model has {found.classes} classes"
-        )
+    elif len(document.classes) != found.classes:
+        problems.append(f"classes has {len(document.classes)} labels, but the model has {found.classes} classes")
     if problems:
         raise errors.PackageError(
             "FeatureSchemaMismatch",
@@ -291,7 +300,7 @@ def check_schema(document: manifest.Manifest, found: Inspection) -> None:
 
 def check_predicts(model: OpenModel, family: Family) -> None:
     """Score one row of zeros, so that a model that cannot predict is found before a request finds it."""
-    scores = model.predictor.predict(np.zeros((1, model.inspection.width), dtype=family.row_dtype))
+    (scores,) = model.predictor.predict(np.zeros((1, model.inspection.width), dtype=family.row_dtype))
     expected = (1, model.inspection.classes) if model.inspection.classes else (1,)
     if scores.shape != expected or not math.isfinite(float(scores.sum())):
         raise errors.PackageError(

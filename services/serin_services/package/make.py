@@ -77,13 +77,15 @@ def describe(
         features = tuple(feature.model_copy(update={"allow_nan": True}) for feature in features)
     labels = recipe.labels or tuple(str(index) for index in range(found.classes))
     try:
+        inputs, outputs = families.describe_tensors(family, found, features)
         document = manifest.Manifest(
             model=recipe.model,
             version=recipe.version,
             family=family.name,
             task=found.task,
-            inputs=features,
-            outputs=manifest.Outputs(classes=labels),
+            inputs=inputs,
+            outputs=outputs,
+            classes=labels,
             metrics=recipe.metrics,
             lineage=recipe.lineage,
             files=(

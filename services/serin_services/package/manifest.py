@@ -11,8 +11,13 @@ import pydantic
 FILE_NAME = "manifest.json"
 
 Family = Literal["xgboost", "lightgbm"]
-Task = Literal["binary", "multiclass", "regression"]
+# What the first output means; `tensors` is a model whose outputs are handed on as they are.
+Task = Literal["binary", "multiclass", "regression", "quantile", "tensors"]
 DataType = Literal["float32", "float64", "int64", "bool"]
+# numpy's names of what an input or output tensor may hold.
+TensorType = Literal[
+    "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"
+]
 
 # A name ends in object names with a revision and a slot behind it, and in a label value: a DNS label of at most 52.
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$"
@@ -22,12 +27,17 @@ VERSION_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
 MAX_FEATURES = 20_000
 MAX_CLASSES = 1_000
 MAX_FILES = 64
+MAX_TENSORS = 64
+MAX_RANK = 8
+# The size of an axis that each request chooses; a tensor's first axis is always one of these: the batch.
+ANY = -1
 # Of the file on disk, in bytes, checked before anything reads it.
 MAX_MANIFEST_BYTES = 8 * 1024 * 1024
 
 ModelName = Annotated[str, pydantic.StringConstraints(pattern=NAME_PATTERN)]
 Version = Annotated[str, pydantic.StringConstraints(pattern=VERSION_PATTERN)]
 Text = Annotated[str, pydantic.StringConstraints(min_length=1, max_length=253)]
+Quantile = Annotated[float, pydantic.Field(gt=0, lt=1)]
 Sha256 = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -46,10 +56,30 @@ class Feature(Strict):
     allow_nan: bool = False
 
 
-class Outputs(Strict):
-    """What comes out: for a classification the label of each class, in the order of the model's own class numbers."""
+class Tensor(Strict):
+    """One input or output of the model: its shape with the batch first, and names for the positions of its last axis.
 
-    classes: tuple[Text, ...] = pydantic.Field(default=(), max_length=MAX_CLASSES)
+    A model of rows has one input of shape [-1, n] with n features; a sequence has [-1, time, n].
+    """
+
+    name: Text
+    dtype: TensorType
+    shape: tuple[int, ...] = pydantic.Field(min_length=1, max_length=MAX_RANK)
+    features: tuple[Feature, ...] = pydantic.Field(default=(), max_length=MAX_FEATURES)
+
+    @pydantic.model_validator(mode="after")
+    def fits_together(self) -> Self:
+        """Refuse a shape without a batch, and features that are not as many as the last axis is long."""
+        if self.shape[0] != ANY or any(size != ANY and size < 1 for size in self.shape):
+            raise ValueError(
+                f"{self.name}.shape: expected {ANY} for the batch and then sizes from 1 or {ANY}, got {list(self.shape)}"
+            )
+        if self.features and (len(self.shape) < 2 or self.shape[-1] != len(self.features)):
+            raise ValueError(
+                f"{self.name}.features: {len(self.features)} features do not fit the shape {list(self.shape)}"
+            )
+        check_names(f"{self.name}.features", [feature.name for feature in self.features])
+        return self
 
 
 class File(Strict):
@@ -78,31 +108,41 @@ class Manifest(Strict):
     version: Version
     family: Family
     task: Task
-    inputs: tuple[Feature, ...] = pydantic.Field(min_length=1, max_length=MAX_FEATURES)
-    outputs: Outputs = Outputs()
+    inputs: tuple[Tensor, ...] = pydantic.Field(min_length=1, max_length=MAX_TENSORS)
+    outputs: tuple[Tensor, ...] = pydantic.Field(min_length=1, max_length=MAX_TENSORS)
+    # The label of each class, in the order of the first output's last axis.
+    classes: tuple[Text, ...] = pydantic.Field(default=(), max_length=MAX_CLASSES)
+    # The quantile that each position of the first output's last axis stands for, ascending.
+    quantiles: tuple[Quantile, ...] = ()
     metrics: dict[Text, float] = {}
     lineage: dict[Text, str] = {}
     files: tuple[File, ...] = pydantic.Field(min_length=1, max_length=MAX_FILES)
 
     @pydantic.model_validator(mode="after")
     def fits_together(self) -> Self:
-        """Refuse doubled names, and classes that do not fit the task."""
-        for what, names in {
-            "inputs": [feature.name for feature in self.inputs],
-            "outputs.classes": list(self.outputs.classes),
-            "files": [file.path for file in self.files],
-        }.items():
-            if doubled := [name for name, count in collections.Counter(names).items() if count > 1]:
-                raise ValueError(f"{what}: each name stands once, but these stand more often: {', '.join(doubled[:5])}")
-        expected = {"binary": (2, 2), "multiclass": (2, MAX_CLASSES), "regression": (0, 0)}[self.task]
-        if not expected[0] <= len(self.outputs.classes) <= expected[1]:
-            raise ValueError(
-                f"outputs.classes: a {self.task} model has {' to '.join(map(str, sorted(set(expected))))} classes, "
-                f"got {len(self.outputs.classes)}"
-            )
+        """Refuse doubled names, and classes or quantiles that fit neither the task nor the first output."""
+        check_names("inputs", [tensor.name for tensor in self.inputs])
+        check_names("outputs", [tensor.name for tensor in self.outputs])
+        check_names("classes", list(self.classes))
+        check_names("files", [file.path for file in self.files])
+        limits = {"binary": (2, 2), "multiclass": (2, MAX_CLASSES)}
+        self._check_positions("classes", len(self.classes), *limits.get(self.task, (0, 0)))
+        self._check_positions(
+            "quantiles", len(self.quantiles), *((1, MAX_CLASSES) if self.task == "quantile" else (0, 0))
+        )
+        if list(self.quantiles) != sorted(set(self.quantiles)):
+            raise ValueError(f"quantiles: expected them ascending, got {list(self.quantiles)}")
         if sum(file.role == "artifact" for file in self.files) != 1:
             raise ValueError("files: exactly one file must have the role artifact")
         return self
+
+    def _check_positions(self, what: str, count: int, least: int, most: int) -> None:
+        """Hold the number of classes or quantiles against the task and the first output's last axis."""
+        if not least <= count <= most:
+            expected = " to ".join(map(str, sorted({least, most})))
+            raise ValueError(f"{what}: a {self.task} model has {expected} {what}, got {count}")
+        if count and self.outputs[0].shape[-1] not in {ANY, count}:
+            raise ValueError(f"{what}: {count} do not fit the first output's shape {list(self.outputs[0].shape)}")
 
     @property
     def artifact(self) -> File:
@@ -110,14 +150,26 @@ class Manifest(Strict):
         return next(file for file in self.files if file.role == "artifact")
 
     @property
+    def features(self) -> tuple[Feature, ...]:
+        """The columns of a row, for a model of rows; empty for one that takes other tensors."""
+        first = self.inputs[0]
+        return first.features if len(self.inputs) == 1 and len(first.shape) == 2 else ()
+
+    @property
     def feature_names(self) -> list[str]:
-        """The names of the inputs in the order of a row."""
-        return [feature.name for feature in self.inputs]
+        """The names of the features in the order of a row."""
+        return [feature.name for feature in self.features]
 
     def to_json(self) -> bytes:
         """Write the manifest the same way each time, because its digest is the package's digest."""
         document = self.model_dump(mode="json", by_alias=True)
         return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def check_names(what: str, names: list[str]) -> None:
+    """Refuse a list in which a name stands more than once."""
+    if doubled := [name for name, count in collections.Counter(names).items() if count > 1]:
+        raise ValueError(f"{what}: each name stands once, but these stand more often: {', '.join(doubled[:5])}")
 
 
 def describe(error: pydantic.ValidationError) -> str:

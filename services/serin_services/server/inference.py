@@ -35,15 +35,15 @@ class Inference:
         self.manifest = document
         self.schema = row_schema
         self.telemetry = counters
-        self.classes = document.outputs.classes
+        self.classes = document.classes
         self._predictor = predictor
 
     async def predict(self, rows: schema.Array) -> Answer:
         """Score the rows and count what was answered."""
         if len(rows) <= INLINE_ROWS:
-            scores = self._predictor.predict(rows)
+            (scores,) = self._predictor.predict(rows)
         else:
-            scores = await asyncio.to_thread(self._predictor.predict, rows)
+            (scores,) = await asyncio.to_thread(self._predictor.predict, rows)
         if not self.classes:
             self.telemetry.count_values(len(rows))
             return Answer(scores, [], [])

@@ -43,7 +43,7 @@ def load(options: settings.Settings, wrap: Wrap | None = None) -> Runtime:
         collector(registry=registry)
     runtime.model = inference.Inference(
         document,
-        schema.make_schema(document.inputs, package.family.row_dtype),
+        schema.make_schema(document.features, document.inputs[0].dtype),
         wrap(predictor) if wrap else predictor,
         telemetry.Telemetry(document, package.digest, registry),
     )
@@ -53,6 +53,6 @@ def load(options: settings.Settings, wrap: Wrap | None = None) -> Runtime:
         document.version,
         document.family,
         document.task,
-        len(document.inputs),
+        len(document.features),
     )
     return runtime

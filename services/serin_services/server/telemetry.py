@@ -69,7 +69,7 @@ class Telemetry:
         info.labels(*self._own, document.family, digest).set(1)
         self._ended = {(*key, code): self._requests.labels(*self._own, *key, code) for key, code in FIRST_CODES.items()}
         self._seconds = {protocol: seconds.labels(*self._own, protocol) for protocol in metrics.PROTOCOLS}
-        labels = document.outputs.classes or (VALUE_LABEL,)
+        labels = document.classes or (VALUE_LABEL,)
         self._predictions = [predictions.labels(*self._own, label) for label in labels]
         self._confidence = confidence.labels(*self._own)
         self._mismatch = mismatch.labels(*self._own)

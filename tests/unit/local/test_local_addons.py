@@ -104,3 +104,12 @@ def test_conditions(status: dict[str, Any], expected: bool) -> None:
 
 def test_an_object_that_is_not_there_has_no_true_condition() -> None:
     assert not addons.is_true(None, "Ready")
+
+
+@pytest.mark.parametrize(
+    "status",
+    [{}, {"status": {}}, {"status": {"conditions": None}}, {"status": {"conditions": []}}],
+    ids=["no status", "an empty status", "conditions that are null", "no conditions"],
+)
+def test_an_object_that_nobody_has_looked_at_yet_is_not_ready(status: dict[str, Any]) -> None:
+    assert not addons.is_true({"metadata": {}, **status}, "Established")

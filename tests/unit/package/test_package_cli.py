@@ -67,10 +67,10 @@ def test_package_says_what_it_made(model: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "momentum 1.0.0, xgboost binary, 4 features, sha256:" in result.stdout
     document = json.loads((target / "manifest.json").read_text())
-    assert document["outputs"]["classes"] == ["down", "up"]
+    assert document["classes"] == ["down", "up"]
     assert document["metrics"] == {"accuracy": 0.97}
     assert document["lineage"] == {"commit": "1a2b"}
-    assert all(feature["allow_nan"] for feature in document["inputs"])
+    assert all(feature["allow_nan"] for feature in document["inputs"][0]["features"])
 
 
 @pytest.mark.parametrize(

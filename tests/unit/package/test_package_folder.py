@@ -134,17 +134,17 @@ CORRUPTIONS: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "inputs[2] is 'rate', but the model calls it 'visits' (2 names differ)",
     ),
     "a feature less": (
-        edit(lambda d: d["inputs"].pop()),
+        edit(lambda d: d["inputs"][0].update(shape=[-1, 3], features=d["inputs"][0]["features"][:3])),
         "FeatureSchemaMismatch",
         "has 3 features, but the model takes 4",
     ),
     "another task": (
-        edit(lambda d: d.update(task="regression", outputs={"classes": []})),
+        edit(lambda d: d.update(task="regression", classes=[])),
         "FeatureSchemaMismatch",
         "task is regression, but the model is for binary",
     ),
     "labels for other classes": (
-        edit(lambda d: d.update(task="multiclass", outputs={"classes": ["a", "b", "c"]})),
+        edit(lambda d: d.update(task="multiclass")),
         "FeatureSchemaMismatch",
         "task is multiclass, but the model is for binary",
     ),
@@ -197,7 +197,7 @@ def test_any_changed_byte_is_found(package: Path, data: st.DataObject) -> None:
 def test_a_good_package_predicts(package: Path) -> None:
     read = folder.read(package)
 
-    scores = folder.open_package(read).predict(packages.ROWS[:3].astype("float32"))
+    (scores,) = folder.open_package(read).predict(packages.ROWS[:3].astype("float32"))
 
     assert scores.shape == (3, 2)
     assert scores.sum(axis=1) == pytest.approx([1, 1, 1])

@@ -27,10 +27,10 @@ def test_it_takes_what_the_model_knows(artifact: bytes, task: str, classes: int,
     made = packages.make_package(tmp_path / "p", artifact, features=None, labels=None)
 
     assert made.manifest.task == task
-    assert made.manifest.outputs.classes == tuple(str(index) for index in range(classes))
+    assert made.manifest.classes == tuple(str(index) for index in range(classes))
     assert made.manifest.feature_names == list(packages.NAMES)
     rows = packages.ROWS[:5].astype(made.family.row_dtype)
-    scores = folder.open_package(made).predict(rows)
+    (scores,) = folder.open_package(made).predict(rows)
     assert scores.shape == ((5, classes) if classes else (5,))
     if classes:
         assert scores.sum(axis=1) == pytest.approx(np.ones(5), abs=1e-5)
@@ -44,7 +44,9 @@ def test_it_takes_what_the_model_knows(artifact: bytes, task: str, classes: int,
 def test_objectives_that_train_the_same_model_give_the_same_probabilities(one: str, other: str) -> None:
     rows = packages.ROWS[:20].astype("float32")
     scores = [
-        families.open_model(families.FAMILIES["xgboost"], packages.xgboost_model(kind), "model").predictor.predict(rows)
+        families.open_model(families.FAMILIES["xgboost"], packages.xgboost_model(kind), "model").predictor.predict(
+            rows
+        )[0]
         for kind in (one, other)
     ]
 

@@ -10,16 +10,27 @@ from hypothesis import strategies as st
 from serin_services.package import manifest
 
 FILE = {"path": "model.ubj", "role": "artifact", "size": 3, "sha256": "0" * 64}
+
+
+def rows(*names: str) -> dict[str, object]:
+    features = [{"name": name} for name in names]
+    return {"name": "rows", "dtype": "float32", "shape": [-1, len(names)], "features": features}
+
+
 DOCUMENT = {
     "schema": "serin.dev/package/v1",
     "model": "momentum",
     "version": "1.2.0",
     "family": "xgboost",
     "task": "binary",
-    "inputs": [{"name": "a"}, {"name": "b"}],
-    "outputs": {"classes": ["down", "up"]},
+    "inputs": [rows("a", "b")],
+    "outputs": [{"name": "probabilities", "dtype": "float32", "shape": [-1, 2]}],
+    "classes": ["down", "up"],
     "files": [FILE],
 }
+
+FORECAST = {"name": "values", "dtype": "float32", "shape": [-1, 24, 2]}
+QUANTILES = {"task": "quantile", "classes": [], "quantiles": [0.1, 0.9], "outputs": [FORECAST]}
 
 REFUSED = {
     "an unknown schema": ({"schema": "serin.dev/package/v9"}, "schema"),
@@ -31,11 +42,24 @@ REFUSED = {
     "a version of 64 characters": ({"version": "1" * 64}, "version"),
     "an unknown family": ({"family": "sklearn"}, "family"),
     "no inputs": ({"inputs": []}, "inputs"),
-    "an input twice": ({"inputs": [{"name": "a"}, {"name": "a"}]}, "stand more often: a"),
-    "an unknown dtype": ({"inputs": [{"name": "a", "dtype": "text"}]}, "inputs.0.dtype"),
-    "a binary model with three classes": ({"outputs": {"classes": ["a", "b", "c"]}}, "has 2 classes, got 3"),
+    "no outputs": ({"outputs": []}, "outputs"),
+    "a feature twice": ({"inputs": [rows("a", "a")]}, "stand more often: a"),
+    "an unknown dtype of a feature": (
+        {"inputs": [{**rows("a"), "features": [{"name": "a", "dtype": "text"}]}]},
+        "dtype",
+    ),
+    "more features than the axis is long": ({"inputs": [{**rows("a"), "shape": [-1, 2]}]}, "do not fit the shape"),
+    "a shape without a batch": ({"inputs": [{**rows("a"), "shape": [3, 1]}]}, "for the batch"),
+    "an axis of no length": ({"inputs": [{"name": "a", "dtype": "int64", "shape": [-1, 0]}]}, "for the batch"),
+    "quantiles of a classification": ({"quantiles": [0.5]}, "has 0 quantiles, got 1"),
+    "quantiles that fall": ({**QUANTILES, "quantiles": [0.9, 0.1]}, "ascending"),
+    "a quantile of one": ({**QUANTILES, "quantiles": [0.5, 1.0]}, "quantiles.1"),
+    "quantiles that are not the last axis": ({**QUANTILES, "quantiles": [0.5]}, "do not fit the first output"),
+    "an input twice": ({"inputs": [rows("a"), rows("a")]}, "stand more often: rows"),
+    "an unknown dtype": ({"inputs": [{**rows("a"), "dtype": "text"}]}, "inputs.0.dtype"),
+    "a binary model with three classes": ({"classes": ["a", "b", "c"]}, "has 2 classes, got 3"),
     "a regression with classes": ({"task": "regression"}, "has 0 classes, got 2"),
-    "a class twice": ({"outputs": {"classes": ["a", "a"]}}, "stand more often: a"),
+    "a class twice": ({"classes": ["a", "a"]}, "stand more often: a"),
     "no artifact": ({"files": [{**FILE, "role": "project"}]}, "exactly one file"),
     "two artifacts": ({"files": [FILE, {**FILE, "path": "b"}]}, "exactly one file"),
     "a file of the parent folder": ({"files": [{**FILE, "path": "../model.ubj"}]}, "plain relative path"),

@@ -32,10 +32,10 @@ class Moody:
     def __init__(self, inner):
         self.inner = inner
 
-    def predict(self, rows, /):
-        if rows[0, 0] == 13:
+    def predict(self, *inputs):
+        if inputs[0][0, 0] == 13:
             raise RuntimeError("the moody layer")
-        return self.inner.predict(rows)
+        return self.inner.predict(*inputs)
 
 main.serve(wrap=Moody)
 """
