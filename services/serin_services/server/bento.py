@@ -72,7 +72,7 @@ class ModelServer:
             values = self._reader.read(msgspec.json.encode({"rows": rows}))
         except schema.Refusal as refusal:
             raise bentoml.exceptions.InvalidArgument(str(refusal)) from refusal
-        answer: dict[str, Any] = msgspec.to_builtins(web.make_answer(self._model, await self._model.predict(values)))
+        answer: dict[str, Any] = msgspec.to_builtins(web.make_answer(self._model, await self._model.predict((values,))))
         return answer
 
 

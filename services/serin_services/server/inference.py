@@ -1,4 +1,4 @@
-"""One model version at work: rows in, an answer out, counted the same way for every protocol."""
+"""One model version at work: tensors in, an answer out, counted the same way for every protocol."""
 
 import asyncio
 import dataclasses
@@ -15,11 +15,16 @@ INLINE_ROWS = 128
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """The scores of each row and, for a classification, the number and probability of the class chosen."""
+    """The model's outputs and, for a classification, the number and probability of the class chosen for each row."""
 
-    scores: schema.Array
+    outputs: tuple[schema.Array, ...]
     chosen: list[int]
     confidences: list[float]
+
+    @property
+    def rows(self) -> int:
+        """How many rows were predicted."""
+        return len(self.outputs[0])
 
 
 class Inference:
@@ -38,19 +43,23 @@ class Inference:
         self.classes = document.classes
         self._predictor = predictor
 
-    async def predict(self, rows: schema.Array) -> Answer:
-        """Score the rows and count what was answered."""
-        if len(rows) <= INLINE_ROWS:
-            (scores,) = self._predictor.predict(rows)
-        else:
-            (scores,) = await asyncio.to_thread(self._predictor.predict, rows)
+    async def predict(self, inputs: tuple[schema.Array, ...]) -> Answer:
+        """Predict one batch, given as one array for each input of the manifest, and count what was answered."""
+        if len(inputs[0]) <= INLINE_ROWS:
+            return self.predict_now(inputs)
+        return await asyncio.to_thread(self.predict_now, inputs)
+
+    def predict_now(self, inputs: tuple[schema.Array, ...]) -> Answer:
+        """Do the same on this thread."""
+        outputs = self._predictor.predict(*inputs)
+        scores = outputs[0]
         if not self.classes:
-            self.telemetry.count_values(len(rows))
-            return Answer(scores, [], [])
+            self.telemetry.count_values(len(scores))
+            return Answer(outputs, [], [])
         chosen = scores.argmax(axis=1).tolist()
         confidences = scores.max(axis=1).tolist()
         self.telemetry.count_predictions(chosen, confidences)
-        return Answer(scores, chosen, confidences)
+        return Answer(outputs, chosen, confidences)
 
     def labels(self, answer: Answer) -> list[str]:
         """The label of each row."""

@@ -83,7 +83,7 @@ class InferenceService(oip_grpc.GRPCInferenceServiceServicer):
         """Give the answer or the code and message of its absence, and whether the features were at fault."""
         try:
             check_model(self._model.manifest, request.model_name, request.model_version)
-            answer = await self._model.predict(tensors.read_rows(self._model.schema, request))
+            answer = await self._model.predict((tensors.read_rows(self._model.schema, request),))
             return tensors.make_response(self._model, answer, request), grpc.StatusCode.OK, "", False
         except schema.Refusal as refusal:
             return None, grpc.StatusCode.INVALID_ARGUMENT, str(refusal), refusal.mismatch

@@ -157,8 +157,8 @@ def make_outputs(
     model: inference.Inference, answer: inference.Answer
 ) -> dict[str, tuple[str, list[int], schema.Array | list[bytes]]]:
     """Name each output with its datatype, shape and values."""
-    count = len(answer.scores)
-    scores = np.ascontiguousarray(answer.scores, dtype="<f4")
+    count = answer.rows
+    scores = np.ascontiguousarray(answer.outputs[0], dtype="<f4")
     if not model.classes:
         return {"value": ("FP32", [count], scores)}
     return {

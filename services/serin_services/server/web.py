@@ -107,7 +107,7 @@ class PredictApplication:
             return 405, failure("MethodNotAllowed", f"/predict: expected POST, got {scope['method']}"), False
         try:
             values = reader.read(await read_body(receive))
-            return 200, encode(make_answer(model, await model.predict(values))), False
+            return 200, encode(make_answer(model, await model.predict((values,)))), False
         except schema.Refusal as refusal:
             body = {
                 "error": str(refusal),
@@ -145,7 +145,7 @@ class PredictApplication:
 
 def make_answer(model: inference.Inference, answer: inference.Answer) -> PredictAnswer:
     """Put an answer into words, row by row."""
-    scores = answer.scores.tolist()
+    scores = answer.outputs[0].tolist()
     if model.classes:
         predictions = [
             Prediction(label, confidence, dict(zip(model.classes, row, strict=True)))
