@@ -23,10 +23,11 @@ COMPILE = [
 # The lock files by name, each with the extras of pyproject.toml that it holds.
 LOCKS = {
     "operator": ["operator"],
-    "server-xgboost": ["server", "xgboost"],
-    "server-lightgbm": ["server", "lightgbm"],
+    "server-xgboost": ["server", "tracing", "xgboost"],
+    "server-lightgbm": ["server", "tracing", "lightgbm"],
+    "server-onnx": ["server", "tracing", "onnx"],
 }
-DEVELOPMENT_EXTRAS = ["operator", "cli", "server", "xgboost", "lightgbm", "local", "demo"]
+DEVELOPMENT_EXTRAS = ["operator", "cli", "server", "xgboost", "lightgbm", "onnx", "image", "local", "demo", "tracing"]
 
 
 def lock(output: str, sources: list[str], *options: str) -> None:
