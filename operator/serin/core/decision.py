@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from serin.core import model, requests
 from serin.core.evidence import Verdict
 from serin.core.model import Decision, Note, Observation, Reason, State
-from serin.core.moves import begin, enter, roll_back, stay, supersede, take_over
+from serin.core.moves import SETTLING, begin, enter, roll_back, stay, supersede, take_over, withdraw
 from serin.core.phases import Phase
 
 Check = Callable[[State, Observation, datetime], Decision | None]
@@ -268,12 +268,20 @@ def _traffic_waits_for_stable(state: State, observation: Observation, now: datet
     """Give the traffic to the stable version as soon as one of its pods is ready; before, it stays where it is."""
     if state.weight == 0 or state.stable is None:
         return None
-    if observation.pods_of(state.stable).serving:
-        note = Note(Reason.DRAINED, f"traffic goes back to version {state.stable.version}")
+    if not observation.pods_of(state.stable).serving:
         return stay(
-            dataclasses.replace(state, weight=0, since=None), Reason.WAITING_FOR_DRAIN, note.message, notes=(note,)
+            state, Reason.WAITING_FOR_STABLE, "no pod of the stable version is ready: traffic stays where it is"
         )
-    return stay(state, Reason.WAITING_FOR_STABLE, "no pod of the stable version is ready: traffic stays where it is")
+    lowered = withdraw(state, observation).weight
+    if lowered == state.weight:
+        settled = (state.since or now) + SETTLING
+        if now < settled:
+            message = "the gateway settles after the loss of the version's pods"
+            return stay(state, Reason.WAITING_FOR_DRAIN, message, next_check=settled - now)
+        lowered = 0
+    note = Note(Reason.DRAINED, f"traffic goes back to version {state.stable.version}")
+    less = dataclasses.replace(state, weight=lowered, since=None)
+    return stay(less, Reason.WAITING_FOR_DRAIN, note.message, notes=(note,))
 
 
 def _drain_is_not_verified(state: State, observation: Observation, now: datetime) -> Decision | None:

@@ -366,6 +366,36 @@ def test_a_superseded_version_is_not_kept() -> None:
 # Withdrawal and drain.
 
 
+@pytest.mark.parametrize("phase", [Phase.ROLLING_BACK, Phase.SUPERSEDED, Phase.STOPPED])
+def test_a_version_that_lost_its_pods_keeps_a_remnant_until_the_gateway_has_settled(phase: Phase) -> None:
+    lost = state(phase, weight=25)
+
+    lowered = decide(lost, pods=pods(v2=GONE)).state
+    settling = decide(lowered, pods=pods(v2=GONE), now=120)
+    settled = decide(settling.state, pods=pods(v2=GONE), now=121)
+
+    assert (lowered.weight, lowered.since) == (1, None)
+    assert (settling.state.weight, settling.state.since, settling.next_check) == (1, at(120), seconds(1))
+    assert settled.state.weight == 0
+
+
+def test_a_remnant_waits_for_the_route_that_carries_it() -> None:
+    remnant = state(Phase.ROLLING_BACK, weight=1, since=None)
+
+    waiting = decide(remnant, pods=pods(v2=GONE), route=Route(), now=500)
+
+    assert (waiting.state.weight, waiting.next_check) == (1, seconds(1))
+
+
+@pytest.mark.parametrize(
+    ("weight", "seen"),
+    [(1, pods()), (25, pods()), (100, pods(v2=GONE))],
+    ids=["a remnant whose pods are back", "a version with pods", "a version that had everything"],
+)
+def test_no_remnant_is_left_to(weight: int, seen: Any) -> None:
+    assert decide(state(Phase.ROLLING_BACK, weight=weight), pods=seen).state.weight == 0
+
+
 def test_without_a_ready_stable_pod_traffic_stays_until_there_is_one() -> None:
     rolling = decide(CANARY, alerts=(alert(),), pods=pods(v1=GONE)).state
     assert (rolling.phase, rolling.weight) == (Phase.ROLLING_BACK, 10)

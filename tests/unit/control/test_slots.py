@@ -35,8 +35,20 @@ UP, DOWN = Pods(1, ready=1, endpoints=1), Pods(1)
         pytest.param(
             State(Phase.CANARY, stable=STABLE, candidate=GUEST, weight=25),
             {"r1": UP, "r2": DOWN},
+            {"a": "r1", "b": "r2"},
+            id="a candidate that lost all its pods keeps its slot while it has a share",
+        ),
+        pytest.param(
+            State(Phase.ROLLING_BACK, stable=STABLE, candidate=GUEST, weight=0),
+            {"r1": UP, "r2": DOWN},
             {"a": "r1", "b": "r1"},
-            id="a candidate that lost all its pods has its share answered by stable",
+            id="a candidate that lost all its pods gives its slot up with its share",
+        ),
+        pytest.param(
+            State(Phase.BAKING, stable=STABLE, candidate=GUEST, weight=100),
+            {"r1": UP, "r2": DOWN},
+            {"a": "r1", "b": "r1"},
+            id="a baking version that lost all its pods has everything answered by stable",
         ),
         pytest.param(
             State(Phase.PRODUCTION, stable=GUEST, leaving=STABLE),

@@ -93,13 +93,14 @@ WALKS = (
     Walk("not ready in time", state(Phase.PENDING), Phase.ROLLING_BACK, seeing(pods=pods(v2=GONE)), now=700, weight=0),
     Walk("a person rolls a pending version back", state(Phase.PENDING), Phase.ROLLING_BACK, asking("rollback")),
     *(
-        Walk(f"{what} in {describe(start)}", start, Phase.ROLLING_BACK, seen, weight=0, reason=reason)
+        Walk(f"{what} in {describe(start)}", start, Phase.ROLLING_BACK, seen, weight=left, reason=reason)
         for start in (*map(state, TESTED), *PAUSED.values())
-        for what, seen, reason in (
-            ("an alert", seeing(alerts=(alert(),)), Reason.ALERT),
-            ("a Fail", seeing(analysis=analysis(start, Verdict.FAIL)), Reason.CRITERION_FAILED),
-            ("lost pods", seeing(pods=pods(v2=GONE)), Reason.CANDIDATE_LOST),
-            ("a person's rollback", asking("rollback"), Reason.REQUESTED),
+        for what, seen, reason, left in (
+            ("an alert", seeing(alerts=(alert(),)), Reason.ALERT, 0),
+            ("a Fail", seeing(analysis=analysis(start, Verdict.FAIL)), Reason.CRITERION_FAILED, 0),
+            # In the middle of a split the gateway is given a moment to settle: see decision 10.
+            ("lost pods", seeing(pods=pods(v2=GONE)), Reason.CANDIDATE_LOST, int(0 < start.weight < 100)),
+            ("a person's rollback", asking("rollback"), Reason.REQUESTED, 0),
         )
     ),
     Walk("a revert in Git while baking", state(Phase.BAKING), Phase.ROLLING_BACK, BACK, reason=Reason.SPEC_REVERTED),
@@ -216,9 +217,9 @@ class Chance:
                 {
                     Phase.CANARY: [10, 25, 50, 99],
                     Phase.PAUSED: [0, 25, 100],
-                    Phase.ROLLING_BACK: [0, 10, 100],
-                    Phase.SUPERSEDED: [0, 10, 100],
-                    Phase.STOPPED: [0, 10, 100],
+                    Phase.ROLLING_BACK: [0, 1, 10, 100],
+                    Phase.SUPERSEDED: [0, 1, 10, 100],
+                    Phase.STOPPED: [0, 1, 10, 100],
                 }.get(phase, [usual.weight])
             )
         )
