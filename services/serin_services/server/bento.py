@@ -47,7 +47,7 @@ class ModelServer:
         if self._runtime.model is None:
             raise errors.PackageError(self._runtime.state.reason, self._runtime.state.message)
         self._model = self._runtime.model
-        self._reader = rows.Reader(self._model.schema)
+        self._reader = rows.Reader(self._model.signature.rows)
 
     @bentoml.on_startup  # type: ignore[untyped-decorator] # bentoml is not followed
     async def listen(self) -> None:

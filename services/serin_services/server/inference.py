@@ -5,7 +5,7 @@ import dataclasses
 import logging
 
 from serin_services.package import families, manifest
-from serin_services.server import schema, telemetry
+from serin_services.server import answers, schema, signature, telemetry
 
 log = logging.getLogger("serin.server")
 
@@ -33,12 +33,13 @@ class Inference:
     def __init__(
         self,
         document: manifest.Manifest,
-        row_schema: schema.Schema,
+        accepted: signature.Signature,
         predictor: families.Predictor,
         counters: telemetry.Telemetry,
     ) -> None:
         self.manifest = document
-        self.schema = row_schema
+        self.signature = accepted
+        self.outputs = answers.Outputs(document)
         self.telemetry = counters
         self.classes = document.classes
         self._predictor = predictor

@@ -50,11 +50,18 @@ class Reader:
             raise not_json(str(error)) from error
         if document.features is not None:
             self._schema.check_order(document.features)
-        given = as_list(document.rows)
+        given = self._as_list(document.rows)
         try:
             return self._schema.make_rows([self._values(row) for row in given])
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise self._diagnose(body, str(error)) from error
+
+    def _as_list(self, rows: Any) -> list[Any]:  # noqa: ANN401 - any of the forms that `rows` may have
+        """Put a single row into a list, and refuse too few and too many."""
+        if isinstance(rows, dict) or (rows and not isinstance(rows[0], dict | list)):
+            rows = [rows]
+        self._schema.check_count(len(rows), "rows")
+        return list(rows)
 
     def _values(self, row: Any) -> Sequence[Any]:  # noqa: ANN401 - what the body held
         if len(row) != self._schema.width:
@@ -90,7 +97,7 @@ class Reader:
             raise schema.Refusal("InvalidRequest", "rows", "a list of rows", kind(rows), mismatch=False)
         if document.get("features") is not None and not is_names(document["features"]):
             raise schema.Refusal("InvalidRequest", "features", "a list of feature names", kind(document["features"]))
-        for index, row in enumerate(as_list(rows)):
+        for index, row in enumerate(self._as_list(rows)):
             self._check_row(row, index)
 
     def _check_row(self, row: Any, index: int) -> None:  # noqa: ANN401 - any JSON
@@ -109,15 +116,6 @@ class Reader:
                 raise schema.Refusal(
                     "MistypedFeature", self._schema.field(index, column), self._schema.expects(column), kind(value)
                 )
-
-
-def as_list(rows: Any) -> list[Any]:  # noqa: ANN401 - any of the forms that `rows` may have
-    """Put a single row into a list, and refuse too few and too many."""
-    if isinstance(rows, dict) or (rows and not isinstance(rows[0], dict | list)):
-        rows = [rows]
-    if not 1 <= len(rows) <= schema.MAX_ROWS:
-        raise schema.Refusal("RowCount", "rows", f"1 to {schema.MAX_ROWS} rows", str(len(rows)), mismatch=False)
-    return list(rows)
 
 
 def is_names(value: object) -> bool:

@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from serin.api import names
 from serin_services.package import manifest
-from serin_services.server import inference, schema, state, telemetry, tensors
+from serin_services.server import datatypes, inference, schema, state, telemetry, tensors
 from serin_services.server.oip import open_inference_pb2 as oip
 from serin_services.server.oip import open_inference_pb2_grpc as oip_grpc
 
@@ -23,7 +23,6 @@ SERVICE = "inference.GRPCInferenceService"
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 REQUEST_ID = "x-request-id"
 ACCEPTED_ID = re.compile(r"[\x21-\x7e]{1,128}")
-FLOAT_TYPES = {"float32": "FP32", "float64": "FP64"}
 
 Context = Any
 
@@ -83,7 +82,7 @@ class InferenceService(oip_grpc.GRPCInferenceServiceServicer):
         """Give the answer or the code and message of its absence, and whether the features were at fault."""
         try:
             check_model(self._model.manifest, request.model_name, request.model_version)
-            answer = await self._model.predict((tensors.read_rows(self._model.schema, request),))
+            answer = await self._model.predict(tensors.read_inputs(self._model.signature, request))
             return tensors.make_response(self._model, answer, request), grpc.StatusCode.OK, "", False
         except schema.Refusal as refusal:
             return None, grpc.StatusCode.INVALID_ARGUMENT, str(refusal), refusal.mismatch
@@ -118,14 +117,10 @@ def make_metadata(model: inference.Inference) -> oip.ModelMetadataResponse:
     """Describe the tensors that go in and come out."""
     document = model.manifest
     response = oip.ModelMetadataResponse(name=document.model, versions=[document.version], platform=document.family)
-    datatype = FLOAT_TYPES[model.schema.dtype.name]
-    response.inputs.add(name=tensors.INPUT_NAME, datatype=datatype, shape=[-1, model.schema.width])
-    if not model.classes:
-        response.outputs.add(name="value", datatype="FP32", shape=[-1])
-        return response
-    response.outputs.add(name="label", datatype="BYTES", shape=[-1])
-    response.outputs.add(name="confidence", datatype="FP32", shape=[-1])
-    response.outputs.add(name="probabilities", datatype="FP32", shape=[-1, len(model.classes)])
+    for tensor in document.inputs:
+        response.inputs.add(name=tensor.name, datatype=datatypes.name_of(tensor.dtype), shape=tensor.shape)
+    for output in model.outputs.all:
+        response.outputs.add(name=output.name, datatype=output.datatype, shape=output.shape)
     return response
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import prometheus_client
 
 from serin_services.package import errors, families, folder
-from serin_services.server import inference, schema, settings, state, telemetry
+from serin_services.server import inference, settings, signature, state, telemetry
 
 log = logging.getLogger("serin.server")
 
@@ -43,7 +43,7 @@ def load(options: settings.Settings, wrap: Wrap | None = None) -> Runtime:
         collector(registry=registry)
     runtime.model = inference.Inference(
         document,
-        schema.make_schema(document.features, document.inputs[0].dtype),
+        signature.Signature(document),
         wrap(predictor) if wrap else predictor,
         telemetry.Telemetry(document, package.digest, registry),
     )

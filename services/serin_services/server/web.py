@@ -61,7 +61,7 @@ class PredictApplication:
         self._state = current
         self._model = model
         self._behind = behind
-        self._reader = rows.Reader(model.schema) if model else None
+        self._reader = rows.Reader(model.signature.rows) if model and model.signature.rows else None
         self._routes = {"/predict": self._predict, "/livez": self._livez, "/readyz": self._readyz}
         self._version = model.manifest.version.encode() if model else b""
 

@@ -295,7 +295,7 @@ def test_a_regression_gives_values(servers: Servers) -> None:
     assert [list(prediction) for prediction in predictions] == [["value"], ["value"]]
     with grpc.insecure_channel(f"127.0.0.1:{servers.wrapped.grpc_port}") as channel:
         outputs = oip_grpc.GRPCInferenceServiceStub(channel).ModelInfer(infer_request(GOOD)).outputs
-    assert outputs[0].contents.fp32_contents[0] == pytest.approx(predictions[0]["value"])
+    assert outputs[0].contents.fp64_contents[0] == pytest.approx(predictions[0]["value"])
 
 
 def test_an_unexpected_failure_is_500_and_tells_nothing_of_the_inside(servers: Servers) -> None:

@@ -8,10 +8,21 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from serin_services.package import manifest
-from serin_services.server import rows, schema, tensors
+from serin_services.server import datatypes, rows, schema, signature, tensors
 from serin_services.server.oip import open_inference_pb2 as oip
 from support import packages
 
+SIGNATURE = signature.Signature(
+    manifest.Manifest(
+        model="momentum",
+        version="1",
+        family="xgboost",
+        task="regression",
+        inputs=[manifest.Tensor(name="rows", dtype="float32", shape=(-1, 4), features=packages.FEATURES)],
+        outputs=[manifest.Tensor(name="value", dtype="float32", shape=(-1,))],
+        files=[manifest.File(path="m", role="artifact", size=1, sha256="0" * 64)],
+    )
+)
 MODEL = schema.make_schema(packages.FEATURES, "float32")
 FLAGGED = schema.make_schema((manifest.Feature(name="on", dtype="bool"), manifest.Feature(name="size")), "float64")
 SINGLE = schema.make_schema((manifest.Feature(name="only"),), "float32")
@@ -51,7 +62,7 @@ def test_every_way_of_sending_rows_by_grpc_gives_the_rows_of_http(given_rows: li
     values = read({"rows": [list(row) for row in given_rows]})
 
     for request in (typed(values), raw(values), by_feature(values)):
-        np.testing.assert_array_equal(tensors.read_rows(MODEL, request), values)
+        np.testing.assert_array_equal(tensors.read_inputs(SIGNATURE, request)[0], values)
 
 
 def typed(values: schema.Array) -> oip.ModelInferRequest:
@@ -323,20 +334,20 @@ BAD_TENSORS = {
 @pytest.mark.parametrize(("request_", "reason", "field"), BAD_TENSORS.values(), ids=BAD_TENSORS)
 def test_it_refuses_tensors(request_: oip.ModelInferRequest, reason: str, field: str) -> None:
     with pytest.raises(schema.Refusal) as caught:
-        tensors.read_rows(MODEL, request_)
+        tensors.read_inputs(SIGNATURE, request_)
 
     assert (caught.value.reason, caught.value.field) == (reason, field)
 
 
-@pytest.mark.parametrize("datatype", [name for name in tensors.DATATYPES if name != "BOOL"])
+@pytest.mark.parametrize("datatype", [name for name in datatypes.NUMPY if name != "BOOL"])
 def test_every_datatype_is_read_raw_and_typed(datatype: str) -> None:
-    dtype, field = tensors.DATATYPES[datatype]
+    dtype, field = datatypes.NUMPY[datatype], tensors.FIELDS.get(datatype)
     values = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], dtype=dtype)
     request = oip.ModelInferRequest(raw_input_contents=[values.tobytes()])
     tensor = request.inputs.add(name="rows", datatype=datatype, shape=[2, 4])
 
-    np.testing.assert_array_equal(tensors.read_rows(MODEL, request), values.astype("float32"))
+    np.testing.assert_array_equal(tensors.read_inputs(SIGNATURE, request)[0], values.astype("float32"))
     if field:
         del request.raw_input_contents[:]
         getattr(tensor.contents, field).extend(values.reshape(-1).tolist())
-        np.testing.assert_array_equal(tensors.read_rows(MODEL, request), values.astype("float32"))
+        np.testing.assert_array_equal(tensors.read_inputs(SIGNATURE, request)[0], values.astype("float32"))
