@@ -27,7 +27,7 @@ LOCKS = {
     "server-lightgbm": ["server", "tracing", "lightgbm"],
     "server-onnx": ["server", "tracing", "onnx"],
 }
-DEVELOPMENT_EXTRAS = ["operator", "cli", "server", "xgboost", "lightgbm", "onnx", "image", "local", "demo", "tracing"]
+DEVELOPMENT_EXTRAS = ["operator", "cli", "server", "xgboost", "lightgbm", "onnx", "package", "image", "local", "demo", "tracing"]
 
 
 def lock(output: str, sources: list[str], *options: str) -> None:
