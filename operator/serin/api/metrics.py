@@ -7,6 +7,11 @@ PREDICTIONS = "serin_predictions_total"
 PREDICTION_CONFIDENCE = "serin_prediction_confidence"
 FEATURE_MISMATCH = "serin_feature_mismatch_total"
 MODEL_INFO = "serin_model_info"
+PREDICTION_LOG_RECORDS = "serin_prediction_log_records_total"
+PREDICTION_LOG_DROPPED = "serin_prediction_log_dropped_total"
+PREDICTION_LOG_WRITTEN = "serin_prediction_log_written_total"
+PREDICTION_LOG_FAILED = "serin_prediction_log_failed_total"
+CACHE_LOOKUPS = "serin_cache_lookups_total"
 
 # Operator.
 WEIGHT = "serin_weight"

@@ -10,6 +10,13 @@ from serin.api import names
 
 # Of a port, and more than anyone waits in seconds.
 LARGEST = 65535
+LARGEST_BYTES = 1 << 40
+MIB = 1024 * 1024
+
+
+def number(default: float, most: float, words: str = "a whole number") -> Any:  # noqa: ANN401 - as dataclasses.field
+    """Make a field for a number with a largest value of its own."""
+    return dataclasses.field(default=default, metadata={"most": most, "words": words})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +33,14 @@ class Settings:
     # So long the probes give the reason before the process ends and the kubelet records it.
     refusal_seconds: float = 3.0
     termination_log: Path = Path("/dev/termination-log")
+    # Where predictions are logged (`predictions.addresses` reads it), of which share of requests, and how many bytes
+    # may wait to be written.
+    prediction_log: str = ""
+    prediction_log_share: float = number(1.0, 1, "a share")
+    prediction_log_bytes: int = number(16 * MIB, LARGEST_BYTES)
+    # Answers that are kept to be given again: how many, and how many bytes of them.
+    cache_entries: int = number(0, 1 << 30)
+    cache_bytes: int = number(16 * MIB, LARGEST_BYTES)
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -38,21 +53,21 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     for field in dataclasses.fields(Settings):
         name = f"SERIN_{field.name.upper()}"
         if name in environment:
-            given[field.name] = parse(name, environment[name], field.default)
+            given[field.name] = parse(name, environment[name], field.default, **field.metadata)
     return Settings(**given)
 
 
-def parse(name: str, text: str, default: object) -> Path | str | int | float:
-    """Read one value as what its default is."""
+def parse(name: str, text: str, default: object, *, most: float = LARGEST, words: str = "") -> Path | str | int | float:
+    """Read one value as what its default is, up to a largest number."""
     if isinstance(default, Path):
         return Path(text)
     if isinstance(default, str):
         return text
-    wanted = "a whole number" if isinstance(default, int) else "a number of seconds"
+    wanted = words or ("a whole number" if isinstance(default, int) else "a number of seconds")
     try:
         value = int(text) if isinstance(default, int) else float(text)
     except ValueError:
         value = -1
-    if not 0 <= value <= LARGEST:
-        raise ValueError(f"{name}: expected {wanted} from 0 to {LARGEST}, got {text!r}")
+    if not 0 <= value <= most:
+        raise ValueError(f"{name}: expected {wanted} from 0 to {most}, got {text!r}")
     return value

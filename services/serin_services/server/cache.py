@@ -1,0 +1,94 @@
+"""A cache of answers by their inputs: one process serves one version, and that never answers differently."""
+
+import collections
+import threading
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+# An entry's own objects beside the numbers; measured with tracemalloc.
+OVERHEAD_BYTES = 800
+
+
+class Answered(Protocol):
+    """What is kept: whatever has the model's outputs."""
+
+    @property
+    def outputs(self) -> tuple[Array, ...]:
+        """One array for each output."""
+        ...
+
+
+T = TypeVar("T", bound=Answered)
+
+
+def key(inputs: tuple[Array, ...]) -> bytes:
+    """Give what an answer is found by: the inputs' bytes themselves, so that no two inputs ever share an answer.
+
+    Shapes stand in front, since some axes are the request's to choose; types do not, since the manifest has set them.
+    A digest instead of the bytes saves memory for inputs of some hundred bytes up, at more than a look-up's time.
+    """
+    if len(inputs) == 1 and inputs[0].ndim == 2:
+        width: int = inputs[0].shape[1]
+        return width.to_bytes(4, "little") + inputs[0].tobytes()
+    shapes: bytes = b"".join(np.array((array.ndim, *array.shape), "<i8").tobytes() for array in inputs)
+    return shapes + b"".join(array.tobytes() for array in inputs)
+
+
+class AnswerCache(Generic[T]):
+    """Keeps the answers that were used last, up to a number and a size; may be used from several threads."""
+
+    def __init__(self, entries: int, size: int) -> None:
+        self.hits = 0
+        self.misses = 0
+        self._most_entries = entries
+        self._most_bytes = size
+        self._held: collections.OrderedDict[bytes, T] = collections.OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @property
+    def size(self) -> int:
+        """How many bytes the entries hold."""
+        return self._bytes
+
+    def get(self, wanted: bytes) -> T | None:
+        """Look an answer up."""
+        with self._lock:
+            if (found := self._held.get(wanted)) is None:
+                self.misses += 1
+                return None
+            self._held.move_to_end(wanted)
+            self.hits += 1
+            return found
+
+    def put(self, wanted: bytes, answer: T) -> None:
+        """Keep an answer, from now on unchangeable; the ones not used for longest make room for it."""
+        size = weigh(wanted, answer)
+        if size > self._most_bytes:
+            return
+        for array in answer.outputs:
+            array.flags.writeable = False
+        with self._lock:
+            if wanted in self._held:
+                return
+            self._held[wanted] = answer
+            self._bytes += size
+            while len(self._held) > self._most_entries or self._bytes > self._most_bytes:
+                self._bytes -= weigh(*self._held.popitem(last=False))
+
+
+def weigh(wanted: bytes, answer: Answered) -> int:
+    """Give about how many bytes an entry holds."""
+    return OVERHEAD_BYTES + len(wanted) + sum(array.nbytes for array in answer.outputs)
+
+
+def make(entries: int, size: int) -> AnswerCache[Any] | None:
+    """Make a cache, or none where nothing is to be kept."""
+    return AnswerCache(entries, size) if entries and size else None

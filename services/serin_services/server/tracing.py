@@ -1,0 +1,158 @@
+"""W3C trace context, and spans for whoever has configured OpenTelemetry; without that nothing of it is imported."""
+
+import importlib
+import importlib.metadata
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from serin_services.package import manifest
+
+log = logging.getLogger("serin.server")
+
+Headers = Sequence[tuple[str | bytes, str | bytes]]
+
+# https://www.w3.org/TR/trace-context/#traceparent-header: later versions may only add to the end of it.
+TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+# As much as everyone must hand on; more is not worth its place in each line of the log.
+TRACESTATE_LENGTH = 512
+
+# Any of these means that spans have somewhere to go.
+# https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+# The specification samples every root span unless told otherwise; of a server's predictions that is too much.
+SAMPLER = "parentbased_traceidratio"
+RATIO = "0.01"
+
+
+class Trace(NamedTuple):
+    """A trace that a request belongs to, as its two headers say it."""
+
+    parent: str
+    state: str
+
+
+def read(headers: Headers) -> Trace | None:
+    """Find the trace context of a request; a broken one counts as none, as the specification says."""
+    parents, states = [], []
+    for name, value in headers:
+        if name in {b"traceparent", "traceparent"}:
+            parents.append(text(value))
+        elif name in {b"tracestate", "tracestate"}:
+            states.append(text(value))
+    if len(parents) != 1 or not (found := TRACEPARENT.fullmatch(parents[0])) or (found[1] == "00" and found[5]):
+        return None
+    state = ",".join(states)
+    return Trace(parents[0], state if len(state) <= TRACESTATE_LENGTH else "")
+
+
+def text(value: str | bytes) -> str:
+    """Give a header's value as text; HTTP's are bytes and gRPC's are not."""
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def is_configured(environment: Mapping[str, str]) -> bool:
+    """Whether the environment says where spans go, and does not say that there be none."""
+    if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    exporter = environment.get("OTEL_TRACES_EXPORTER", "")
+    return exporter != "none" and bool(exporter or any(environment.get(name) for name in ENDPOINTS))
+
+
+def exporter_name(environment: Mapping[str, str]) -> str:
+    """Give the entry point's name of the exporter: OpenTelemetry's own names are not those of the variables."""
+    wanted = environment.get("OTEL_TRACES_EXPORTER") or "otlp"
+    protocol = next((environment[name] for name in PROTOCOLS if environment.get(name)), "http/protobuf")
+    named = {"otlp": {"grpc": "otlp_proto_grpc"}.get(protocol, "otlp_proto_http")}
+    return named.get(wanted, wanted)
+
+
+def make(document: manifest.Manifest, environment: Mapping[str, str] = os.environ) -> "Tracer | None":
+    """Make a tracer where one is configured.
+
+    A cluster may set these variables for every pod, so what cannot be loaded is said in the log and costs no model.
+    """
+    if not is_configured(environment):
+        return None
+    name = exporter_name(environment)
+    try:
+        (entry,) = importlib.metadata.entry_points(group="opentelemetry_traces_exporter", name=name)
+        return Tracer(make_provider(entry.load()(), environment, document), document)
+    except (ImportError, ValueError, TypeError) as error:
+        log.error("no traces: OTEL_* asks for the exporter %r: %s; install serin[tracing]", name, error)  # noqa: TRY400
+        return None
+
+
+def make_provider(exporter: Any, environment: Mapping[str, str], document: manifest.Manifest) -> Any:  # noqa: ANN401 - loaded late
+    """Set OpenTelemetry up, as the variables say and, where they say nothing, with a small share of traces."""
+    sdk = importlib.import_module("opentelemetry.sdk.trace")
+    export = importlib.import_module("opentelemetry.sdk.trace.export")
+    sampling = importlib.import_module("opentelemetry.sdk.trace.sampling")
+    resources = importlib.import_module("opentelemetry.sdk.resources")
+    own = {"service.name": document.model, "service.version": document.version}
+    if environment.get("OTEL_SERVICE_NAME") or "service.name=" in environment.get("OTEL_RESOURCE_ATTRIBUTES", ""):
+        del own["service.name"]
+    sampler = make_sampler(sampling, environment)
+    provider = sdk.TracerProvider(sampler=sampler, resource=resources.Resource.create(own), shutdown_on_exit=False)
+    provider.add_span_processor(export.BatchSpanProcessor(exporter))
+    return provider
+
+
+def make_sampler(sampling: Any, environment: Mapping[str, str]) -> Any:  # noqa: ANN401 - loaded late
+    """Read the sampler's name and share.
+
+    Raises:
+        ValueError: one that OpenTelemetry does not have, or a share outside of 0 to 1.
+    """
+    name = environment.get("OTEL_TRACES_SAMPLER") or SAMPLER
+    share = float(environment.get("OTEL_TRACES_SAMPLER_ARG") or RATIO)
+    kinds = {
+        "always_on": lambda: sampling.ALWAYS_ON,
+        "always_off": lambda: sampling.ALWAYS_OFF,
+        "traceidratio": lambda: sampling.TraceIdRatioBased(share),
+    }
+    base = name.removeprefix("parentbased_")
+    if base not in kinds:
+        raise ValueError(
+            f"OTEL_TRACES_SAMPLER: expected one of {', '.join(kinds)}, or parentbased_ of it, got {name!r}"
+        )
+    root = kinds[base]()
+    return sampling.ParentBased(root) if base != name else root
+
+
+class Tracer:
+    """Makes one server span of each request once it is answered, since only then is it known what it was."""
+
+    def __init__(self, provider: Any, document: manifest.Manifest) -> None:  # noqa: ANN401 - loaded late
+        self._provider = provider
+        self._tracer = provider.get_tracer("serin", document.version)
+        trace = importlib.import_module("opentelemetry.trace")
+        self._propagator = importlib.import_module("opentelemetry.trace.propagation.tracecontext")
+        self._propagator = self._propagator.TraceContextTextMapPropagator()
+        self._empty = importlib.import_module("opentelemetry.context").Context()
+        self._kind = trace.SpanKind.SERVER
+        self._own = {"serin.model": document.model, "serin.version": document.version}
+
+    def trace(self, protocol: str, request_id: bytes, rows: int, started: float, ended: float, headers: Headers) -> str:
+        """Make the span, in seconds since 1970; gives what the `traceresponse` header says, in traceparent's form."""
+        parent = read(headers)
+        context = self._empty
+        if parent:
+            carrier = {"traceparent": parent.parent, "tracestate": parent.state}
+            context = self._propagator.extract(carrier, self._empty)
+        span = self._tracer.start_span(f"{protocol} predict", context, self._kind, start_time=int(started * 1e9))
+        if span.is_recording():
+            span.set_attributes(
+                {**self._own, "serin.protocol": protocol, "serin.request_id": request_id.decode(), "serin.rows": rows}
+            )
+            span.end(int(ended * 1e9))
+        said = span.get_span_context()
+        return f"00-{said.trace_id:032x}-{said.span_id:016x}-{said.trace_flags:02x}"
+
+    def close(self, seconds: float) -> None:
+        """Send what is left, for so many seconds at most."""
+        self._provider.force_flush(int(seconds * 1000))
+        self._provider.shutdown()
