@@ -1,0 +1,132 @@
+"""The order of the measurements: in each round every peer is started, asked in every way, and ended.
+
+Rounds alternate between the peers, so that a slow minute of the machine falls on all of them.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from serin_local import errors
+
+from . import environments, loads, measure, models, peers, processes, results
+
+LIBRARY_ROWS = (1, 64, 1024)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and for how long."""
+
+    peers: tuple[peers.Peer, ...]
+    kinds: tuple[models.Kind, ...]
+    rounds: int = 3
+    seconds: float = 3.0
+    open_seconds: float = 10.0
+    soak_seconds: float = 300.0
+
+
+@dataclass
+class Campaign:
+    """Measures a plan into results; each window is given as it comes."""
+
+    plan: Plan
+    workshop: environments.Workshop
+    scratch: Path
+    seen: results.Results
+
+    def run(self) -> Iterator[measure.Window]:
+        """Measure everything."""
+        self.generator, artifacts = self.workshop.generator(), self.workshop.artifacts()
+        made = [models.package(kind, artifacts, self.scratch) for kind in self.plan.kinds]
+        for model in made:
+            self.expected = self.measure_library(model)
+            for number in range(self.plan.rounds):
+                for peer in self.plan.peers:
+                    if model.kind.name in peer.asked:
+                        yield from self.measure_peer(peer, model, number)
+        yield from self.soak(made[0])
+
+    def measure_library(self, model: models.Model) -> models.Array:
+        """Time the bare calls on the servers' core, and give what the library answers."""
+        python = self.workshop.environment("bench-models") / "bin" / "python"
+        forms = {model.kind.family: model.artifact, "onnx": model.onnx}
+        rows = [str(count) for count in LIBRARY_ROWS if count <= model.kind.most_rows]
+        answers = self.scratch / f"{model.kind.name}.npy"
+        pairs = ",".join(f"{form}={path}" for form, path in forms.items())
+        pinned = ("taskset", "-c", str(processes.SERVER_CORE), "env", "OMP_NUM_THREADS=1")
+        inputs = str(model.folder / model.kind.inputs)
+        script = str(environments.APPS / "library.py")
+        printed = environments.run(*pinned, str(python), script, inputs, pairs, ",".join(rows), str(answers))
+        self.seen.library[model.kind.name] = json.loads(printed)
+        expected: models.Array = np.load(answers)
+        return expected
+
+    def measure_peer(self, peer: peers.Peer, model: models.Model, number: int) -> Iterator[measure.Window]:
+        """Start a peer and ask it in each of its ways; what cannot be measured is noted and left out."""
+        key = f"{peer.name}/{model.kind.name}"
+        if model.package is None and "$package" in peer.settings.values():
+            self.miss(key, f"`serin package` refused the model: {model.refusal}")
+        if key in self.seen.missing:
+            return
+        try:
+            environment = self.workshop.environment(peer.lock.replace("$family", model.kind.family))
+            with processes.start(peer, model, environment, self.scratch / peer.name.replace(" ", "-")) as server:
+                self.seen.ready.setdefault(key, []).append(server.ready_seconds)
+                for dialect in peer.asked[model.kind.name]:
+                    asking = measure.Asking(peer.name, dialect, model, server)
+                    yield from self.measure_dialect(asking, last=number == self.plan.rounds - 1)
+        except (errors.ClusterError, processes.NotServedError) as error:
+            self.miss(key, str(error))
+
+    def measure_dialect(self, asking: measure.Asking, *, last: bool) -> Iterator[measure.Window]:
+        """The closed loops, and in the last round, when the capacity is known, the open one."""
+        name = asking.dialect.name
+        key = f"{asking.peer}, {name}/{asking.model.kind.name}"
+        if key in self.seen.missing:
+            return
+        try:
+            # The bare server answers nothing that could be compared.
+            if asking.peer != "bare grpcio":
+                asking.check(2, self.expected)
+            closed = [load for load in loads.CLOSED if load.rows <= asking.model.kind.most_rows]
+            yield from self.windows(asking, (load.shortened(self.plan.seconds) for load in closed))
+            capacity = self.seen.capacity(asking.peer, name, asking.model.kind.name)
+            if last and capacity:
+                half = loads.HALF.shortened(self.plan.open_seconds)
+                yield from self.windows(asking, [half], capacity)
+        except (processes.NotServedError, OSError) as error:
+            self.miss(key, str(error))
+
+    def windows(
+        self, asking: measure.Asking, wanted: Iterable[loads.Load], capacity: float = 0.0
+    ) -> Iterator[measure.Window]:
+        """Measure loads one after another and keep what was seen."""
+        for load in wanted:
+            rate = capacity * load.share if load.share else 0.0
+            for window in measure.run(asking, load, self.generator, self.scratch, rate):
+                self.seen.windows.append(window)
+                yield window
+
+    def miss(self, key: str, reason: str) -> None:
+        """Note why there are no figures, and go on."""
+        self.seen.missing[key] = reason
+        self.workshop.said.say(f"not measured: {key}: {reason}")
+
+    def soak(self, model: models.Model) -> Iterator[measure.Window]:
+        """Serin for minutes at 80 % of what it can: memory and p99 over time show what leaks."""
+        peer = peers.PEERS[0]
+        dialect = peer.asked[model.kind.name][0]
+        capacity = self.seen.capacity(peer.name, dialect.name, model.kind.name)
+        if not capacity or self.plan.soak_seconds < loads.SOAK.seconds:
+            return
+        load = loads.SOAK.lasting(self.plan.soak_seconds)
+        environment = self.workshop.environment(peer.lock.replace("$family", model.kind.family))
+        with processes.start(peer, model, environment, self.scratch / "soak") as server:
+            asking = measure.Asking(peer.name, dialect, model, server)
+            for window in measure.run(asking, load, self.generator, self.scratch, capacity * (load.share or 1)):
+                self.seen.soak.append(window)
+                yield window

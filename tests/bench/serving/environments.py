@@ -1,0 +1,77 @@
+"""What the benchmark runs with, made once and kept by content: an environment for each lock, the generator, the models."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from serin_local import layout, progress, store
+
+ROOT = Path(__file__).resolve().parents[3]
+HERE = Path(__file__).resolve().parent
+APPS, GENERATOR = HERE / "apps", HERE / "load"
+UV_ADVICE = "check the network and the disk; `uv` says above what it could not install; then run it again"
+GO_ADVICE = "check that Go is installed (`go version`) and reaches its modules (`go env GOPROXY`); then run it again"
+TRAIN_ADVICE = "the end of its output says what is wrong with tests/bench/serving/apps/train.py"
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Makes what is not there yet, below `~/.cache/serin` (or SERIN_HOME); each name carries the hash of its inputs."""
+
+    home: layout.Layout
+    said: progress.Progress
+
+    def environment(self, lock: str) -> Path:
+        """The environment that requirements/<lock>.txt pins. Raises `ClusterError` when it cannot be installed."""
+        requirements = ROOT / "requirements" / f"{lock}.txt"
+        uv = [str(Path(sys.executable).parent / "uv")]
+        key = store.make_key_of_files([requirements], sys.version)
+        variables = {**os.environ, "UV_SYSTEM_CERTS": "1"}
+
+        def make(draft: Path) -> None:
+            step = f"environment {lock}"
+            with self.said.step(step):
+                venv = [*uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(draft / "venv")]
+                store.execute(self.home, step, venv, UV_ADVICE, env=variables)
+                python = str(draft / "venv" / "bin" / "python")
+                sync = [*uv, "pip", "sync", "--require-hashes", "--python", python, str(requirements)]
+                store.execute(self.home, step, sync, UV_ADVICE, env=variables)
+
+        return store.ensure(self.home, f"bench-{lock}", key, make) / "venv"
+
+    def generator(self) -> Path:
+        """The load generator, built from its pinned modules. Raises `ClusterError` when go fails."""
+
+        def make(draft: Path) -> None:
+            step = "build the load generator"
+            argv = ["go", "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", str(draft / "load"), "."]
+            with self.said.step(step):
+                store.execute(
+                    self.home, step, argv, GO_ADVICE, cwd=GENERATOR, env={**os.environ, "CGO_ENABLED": "0"}
+                )
+
+        return store.ensure(self.home, "bench-load", store.make_key_of_files(GENERATOR.iterdir()), make) / "load"
+
+    def artifacts(self) -> Path:
+        """The folder of trained models and sample inputs. Raises `ClusterError` when they cannot be made."""
+        python = self.environment("bench-models") / "bin" / "python"
+        scripts = [APPS / "train.py", APPS / "network.py", ROOT / "requirements" / "bench-models.txt"]
+
+        def make(draft: Path) -> None:
+            step = "train the models"
+            with self.said.step(step):
+                store.execute(self.home, step, [str(python), str(APPS / "train.py"), str(draft)], TRAIN_ADVICE)
+
+        return store.ensure(self.home, "bench-artifacts", store.make_key_of_files(scripts), make)
+
+
+def open_workshop() -> Workshop:
+    """The workshop of this user."""
+    return Workshop(layout.default(), progress.Progress())
+
+
+def run(*argv: str) -> str:
+    """Run a short command of the benchmark and give what it printed."""
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout

@@ -1,0 +1,33 @@
+"""The loads as data."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """Connections that each have one request of so many rows at a time; `share` makes it an open loop at that capacity."""
+
+    name: str
+    connections: int
+    rows: int
+    seconds: float = 3.0
+    warm_up: float = 0.7
+    intervals: int = 1
+    # Of the requests per second that the closed loops of one row reached.
+    share: float | None = None
+
+    def shortened(self, seconds: float) -> "Load":
+        """The same with windows of at most so many seconds."""
+        return dataclasses.replace(self, seconds=min(self.seconds, seconds), warm_up=min(self.warm_up, seconds / 2))
+
+    def lasting(self, seconds: float) -> "Load":
+        """The same with as many windows as fit into so many seconds."""
+        return dataclasses.replace(self, intervals=int(seconds / self.seconds))
+
+
+ONE, SIXTEEN, SIXTY_FOUR = Load("1 × 1 row", 1, 1), Load("16 × 1 row", 16, 1), Load("64 × 1 row", 64, 1)
+BATCH, LARGE = Load("1 × 64 rows", 1, 64), Load("1 × 1,024 rows", 1, 1024)
+CLOSED = (ONE, SIXTEEN, SIXTY_FOUR, BATCH, LARGE)
+HALF = Load("open loop, 50 %", 64, 1, seconds=10, warm_up=1, share=0.5)
+# Five minutes in windows of ten seconds.
+SOAK = Load("open loop, 80 %", 64, 1, seconds=10, warm_up=5, intervals=30, share=0.8)

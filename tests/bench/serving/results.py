@@ -1,0 +1,70 @@
+"""Everything that was measured, kept as JSON, and the questions that the report asks of it: medians over the rounds."""
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+from .loads import SIXTEEN, SIXTY_FOUR, Load
+from .measure import Window
+
+
+@dataclasses.dataclass
+class Results:
+    """Windows of all rounds, and what is measured without a load."""
+
+    windows: list[Window] = dataclasses.field(default_factory=list)
+    # Seconds from a server's start to its readiness, by peer and model.
+    ready: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    # Microseconds of a bare library call, by model, form and rows.
+    library: dict[str, dict[str, dict[str, float]]] = dataclasses.field(default_factory=dict)
+    soak: list[Window] = dataclasses.field(default_factory=list)
+    # Figures of images, by name.
+    images: dict[str, float] = dataclasses.field(default_factory=dict)
+    # Why something has no figures, by peer and model.
+    missing: dict[str, str] = dataclasses.field(default_factory=dict)
+    machine: str = ""
+
+    def median(
+        self, peer: str, dialect: str, model: str, load: Load, what: Callable[[Window], float]
+    ) -> float | None:
+        """The median of a figure over the rounds, or none where it was not measured."""
+        found = [
+            what(window)
+            for window in self.windows
+            if (window.peer, window.dialect, window.model, window.load) == (peer, dialect, model, load.name)
+            and window.requests
+        ]
+        return statistics.median(found) if found else None
+
+    def capacity(self, peer: str, dialect: str, model: str) -> float | None:
+        """Requests of one row per second at the better of 16 and 64 connections."""
+        found = [self.median(peer, dialect, model, load, lambda window: window.per_second) for load in (SIXTEEN, SIXTY_FOUR)]
+        return max((value for value in found if value), default=None)
+
+    def ready_seconds(self, peer: str, model: str) -> float | None:
+        """The median time from start to ready."""
+        found = self.ready.get(f"{peer}/{model}")
+        return statistics.median(found) if found else None
+
+    def library_call(self, model: str, rows: int) -> float | None:
+        """Microseconds of the fastest bare call of any form."""
+        return min((times[str(rows)] for times in self.library.get(model, {}).values() if str(rows) in times), default=None)
+
+    def asked(self, model: str) -> list[tuple[str, str]]:
+        """The peers and dialects of a model in the order in which they were first measured."""
+        return list(dict.fromkeys((w.peer, w.dialect) for w in self.windows if w.model == model))
+
+    def save(self, path: Path) -> None:
+        """Write all of it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=1))
+
+
+def load(path: Path) -> Results:
+    """Read what `save` wrote."""
+    document = json.loads(path.read_text())
+    document["windows"] = [Window(**window) for window in document["windows"]]
+    document["soak"] = [Window(**window) for window in document["soak"]]
+    return Results(**document)
