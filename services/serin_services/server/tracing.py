@@ -5,7 +5,7 @@ import importlib.metadata
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from serin_services.package import manifest
@@ -77,13 +77,26 @@ def make(document: manifest.Manifest, environment: Mapping[str, str] = os.enviro
     """
     if not is_configured(environment):
         return None
-    name = exporter_name(environment)
     try:
-        (entry,) = importlib.metadata.entry_points(group="opentelemetry_traces_exporter", name=name)
-        return Tracer(make_provider(entry.load()(), environment, document), document)
-    except (ImportError, ValueError, TypeError) as error:
-        log.error("no traces: OTEL_* asks for the exporter %r: %s; install serin[tracing]", name, error)  # noqa: TRY400
+        return Tracer(make_provider(load_exporter(environment)(), environment, document), document)
+    except (ImportError, ValueError) as error:
+        log.error("no traces are made: %s", error)  # noqa: TRY400 - the message says it all
         return None
+
+
+def load_exporter(environment: Mapping[str, str]) -> Callable[[], Any]:
+    """Load the exporter that the variables name.
+
+    Raises:
+        ValueError: it is not installed.
+    """
+    name = exporter_name(environment)
+    for entry in importlib.metadata.entry_points(group="opentelemetry_traces_exporter", name=name):
+        loaded: Callable[[], Any] = entry.load()
+        return loaded
+    raise ValueError(
+        f"OTEL_TRACES_EXPORTER: {name} is not installed; install serin[tracing], or that exporter's package"
+    )
 
 
 def make_provider(exporter: Any, environment: Mapping[str, str], document: manifest.Manifest) -> Any:  # noqa: ANN401 - loaded late
@@ -108,7 +121,7 @@ def make_sampler(sampling: Any, environment: Mapping[str, str]) -> Any:  # noqa:
         ValueError: one that OpenTelemetry does not have, or a share outside of 0 to 1.
     """
     name = environment.get("OTEL_TRACES_SAMPLER") or SAMPLER
-    share = float(environment.get("OTEL_TRACES_SAMPLER_ARG") or RATIO)
+    share = read_share(environment.get("OTEL_TRACES_SAMPLER_ARG") or RATIO)
     kinds = {
         "always_on": lambda: sampling.ALWAYS_ON,
         "always_off": lambda: sampling.ALWAYS_OFF,
@@ -123,17 +136,28 @@ def make_sampler(sampling: Any, environment: Mapping[str, str]) -> Any:  # noqa:
     return sampling.ParentBased(root) if base != name else root
 
 
+def read_share(given: str) -> float:
+    """Read a share of traces."""
+    try:
+        share = float(given)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        raise ValueError(f"OTEL_TRACES_SAMPLER_ARG: expected a share from 0 to 1, got {given!r}")
+    return share
+
+
 class Tracer:
     """Makes one server span of each request once it is answered, since only then is it known what it was."""
 
     def __init__(self, provider: Any, document: manifest.Manifest) -> None:  # noqa: ANN401 - loaded late
         self._provider = provider
         self._tracer = provider.get_tracer("serin", document.version)
-        trace = importlib.import_module("opentelemetry.trace")
-        self._propagator = importlib.import_module("opentelemetry.trace.propagation.tracecontext")
-        self._propagator = self._propagator.TraceContextTextMapPropagator()
+        propagation = importlib.import_module("opentelemetry.trace.propagation.tracecontext")
+        self._propagator = propagation.TraceContextTextMapPropagator()
+        # Not the thread's own: what else runs there is no parent of a request.
         self._empty = importlib.import_module("opentelemetry.context").Context()
-        self._kind = trace.SpanKind.SERVER
+        self._kind = importlib.import_module("opentelemetry.trace").SpanKind.SERVER
         self._own = {"serin.model": document.model, "serin.version": document.version}
 
     def trace(self, protocol: str, request_id: bytes, rows: int, started: float, ended: float, headers: Headers) -> str:

@@ -160,9 +160,9 @@ class PredictionLog:
 
     def _wait(self, seconds: float, give_up: float) -> bool:
         """Wait before another try, less when the process ends; gives whether there is time for one."""
-        if self._closing.wait(max(0.0, min(seconds, give_up - time.monotonic()))):
-            left = self._deadline - time.monotonic()
-            time.sleep(max(0.0, min(seconds, FIRST_WAIT, left)))
+        seconds = min(seconds, give_up - time.monotonic())
+        if seconds > 0 and self._closing.wait(seconds):
+            time.sleep(max(0.0, min(seconds, FIRST_WAIT, self._deadline - time.monotonic())))
         return time.monotonic() < min(give_up, self._deadline)
 
     def _tell(self, problem: str) -> None:
