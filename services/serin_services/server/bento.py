@@ -3,6 +3,7 @@
 `python -m serin_services.server` runs the same service inside its one process, with the hot path in front of it.
 """
 
+import asyncio
 import dataclasses
 import os
 from pathlib import Path
@@ -13,7 +14,8 @@ import bentoml.exceptions
 import msgspec
 
 from serin_services.package import errors
-from serin_services.server import listeners, rows, runtime, schema, settings, web
+from serin_services.server import listeners, runtime, schema, settings
+from serin_services.server.http import asgi, native, site
 
 # The runtime of this process: given by whoever runs the service inside their own process, else loaded by the service.
 shared: list[runtime.Runtime] = []
@@ -47,7 +49,8 @@ class ModelServer:
         if self._runtime.model is None:
             raise errors.PackageError(self._runtime.state.reason, self._runtime.state.message)
         self._model = self._runtime.model
-        self._reader = rows.Reader(self._model.signature.rows)
+        self._read = native.make_reader(self._model)
+        self._predict = native.Predict(self._model)
 
     @bentoml.on_startup  # type: ignore[untyped-decorator] # bentoml is not followed
     async def listen(self) -> None:
@@ -56,7 +59,7 @@ class ModelServer:
             return
         self._listeners = await listeners.start(self._options, self._runtime.state, self._model)
         self._runtime.state.serve()
-        await self._listeners.grpc.tell(ready=True)
+        self._listeners.grpc.tell(ready=True)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator] # bentoml is not followed
     async def leave(self) -> None:
@@ -64,29 +67,33 @@ class ModelServer:
         self._runtime.state.drain()
         if self._listeners:
             await self._listeners.stop(self._options.drain_seconds)
+        if self._model.watch is not None and not self._hosted:
+            await asyncio.to_thread(self._model.watch.close, max(1.0, self._options.drain_seconds))
 
     @bentoml.api(route="/predict")  # type: ignore[untyped-decorator] # bentoml is not followed
     async def predict(self, rows: list[Any]) -> dict[str, Any]:
         """Predict rows, each an object by feature name or a list in the model's order."""
         try:
-            values = self._reader.read(msgspec.json.encode({"rows": rows}))
+            inputs = self._read(msgspec.json.encode({"rows": rows}))
         except schema.Refusal as refusal:
             raise bentoml.exceptions.InvalidArgument(str(refusal)) from refusal
-        answer: dict[str, Any] = msgspec.to_builtins(web.make_answer(self._model, await self._model.predict((values,))))
+        response = self._predict.write(await self._model.predict(inputs), b"")
+        answer: dict[str, Any] = msgspec.json.decode(response.body)
         return answer
 
 
 class HotPath:
     """Answers predictions and probes before BentoML's own application does, in a server that BentoML runs."""
 
-    def __init__(self, app: web.Application) -> None:
+    def __init__(self, app: asgi.Application) -> None:
         self._behind = app
-        self._front: web.Application | None = None
+        self._front: asgi.Front | None = None
 
-    async def __call__(self, scope: web.Scope, receive: web.Receive, send: web.Send) -> None:
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """Answer from the front once the service has started."""
         if self._front is None and shared:
-            self._front = web.PredictApplication(shared[0].state, shared[0].model, self._behind)
+            options = settings.read()
+            self._front = asgi.Front(site.make_application(options, shared[0].state, shared[0].model), self._behind)
         await (self._front or self._behind)(scope, receive, send)
 
 

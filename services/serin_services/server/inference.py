@@ -5,7 +5,7 @@ import dataclasses
 import logging
 
 from serin_services.package import families, manifest
-from serin_services.server import answers, schema, signature, telemetry
+from serin_services.server import answers, cache, schema, signature, telemetry, watch
 
 log = logging.getLogger("serin.server")
 
@@ -36,31 +36,57 @@ class Inference:
         accepted: signature.Signature,
         predictor: families.Predictor,
         counters: telemetry.Telemetry,
+        watching: watch.Watch | None = None,
+        known: cache.AnswerCache[Answer] | None = None,
     ) -> None:
         self.manifest = document
         self.signature = accepted
         self.outputs = answers.Outputs(document)
         self.telemetry = counters
         self.classes = document.classes
+        # What looks at answers besides the metrics; protocols tell it what they have answered.
+        self.watch = watching
+        self._cache = known
         self._predictor = predictor
 
-    async def predict(self, inputs: tuple[schema.Array, ...]) -> Answer:
-        """Predict one batch, given as one array for each input of the manifest, and count what was answered."""
-        if len(inputs[0]) <= INLINE_ROWS:
+    def answers_now(self, inputs: tuple[schema.Array, ...]) -> bool:
+        """Whether a batch is small enough to be predicted on the event loop."""
+        return len(inputs[0]) <= INLINE_ROWS
+
+    async def predict(self, inputs: tuple[schema.Array, ...], deadline: float | None = None) -> Answer:
+        """Predict one batch, given as one array for each input of the manifest, and count what was answered.
+
+        The deadline is on the event loop's clock.
+        """
+        if self.answers_now(inputs):
             return self.predict_now(inputs)
         return await asyncio.to_thread(self.predict_now, inputs)
 
     def predict_now(self, inputs: tuple[schema.Array, ...]) -> Answer:
         """Do the same on this thread."""
+        answer = self._score(inputs) if self._cache is None else self._recall(self._cache, inputs)
+        if self.classes:
+            self.telemetry.count_predictions(answer.chosen, answer.confidences)
+        else:
+            self.telemetry.count_values(answer.rows)
+        return answer
+
+    def _recall(self, known: cache.AnswerCache[Answer], inputs: tuple[schema.Array, ...]) -> Answer:
+        """Answer what was asked before without asking the model again."""
+        wanted = cache.key(inputs)
+        answer = known.get(wanted)
+        if answer is None:
+            answer = self._score(inputs)
+            known.put(wanted, answer)
+        return answer
+
+    def _score(self, inputs: tuple[schema.Array, ...]) -> Answer:
+        """Ask the model."""
         outputs = self._predictor.predict(*inputs)
-        scores = outputs[0]
         if not self.classes:
-            self.telemetry.count_values(len(scores))
             return Answer(outputs, [], [])
-        chosen = scores.argmax(axis=1).tolist()
-        confidences = scores.max(axis=1).tolist()
-        self.telemetry.count_predictions(chosen, confidences)
-        return Answer(outputs, chosen, confidences)
+        scores = outputs[0]
+        return Answer(outputs, scores.argmax(axis=1).tolist(), scores.max(axis=1).tolist())
 
     def labels(self, answer: Answer) -> list[str]:
         """The label of each row."""

@@ -1,11 +1,13 @@
 """What listens beside HTTP: gRPC and, on a port that no route reaches, the metrics."""
 
 import dataclasses
+import socket
 from typing import Any
 
 import prometheus_client
 
-from serin_services.server import inference, rpc, settings, state
+from serin_services.server import inference, settings, state
+from serin_services.server.rpc import server as rpc
 
 
 @dataclasses.dataclass
@@ -27,6 +29,12 @@ async def start(options: settings.Settings, current: state.State, model: inferen
     # They would add a series to each counter that nothing reads.
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # the library leaves it so
     scrapes, _ = prometheus_client.start_http_server(options.metrics_port, options.host, model.telemetry.registry)
-    server = rpc.Server(current, model, f"{options.host}:{options.grpc_port}")
+    server = rpc.Server(current, model, open_socket(options.host, options.grpc_port))
     await server.start()
     return Listeners(server, scrapes)
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Listen on a port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=2048)

@@ -13,15 +13,14 @@ from typing import NoReturn
 import uvicorn
 import uvloop
 
-from serin_services.server import listeners, runtime, settings, state, web
+from serin_services.server import listeners, runtime, settings, state
+from serin_services.server.http import asgi, connection, site
 
 log = logging.getLogger("serin.server")
 
 # sysexits' EX_CONFIG: started again with the same package, it would end the same way.
 EXIT_REFUSED = 78
 EXIT_USAGE = 2
-# Longer than gateways keep an idle connection (Envoy: an hour), so that none sends a request into one that is closing.
-KEEP_ALIVE_SECONDS = 3900
 # The kubelet keeps no more of a termination message.
 TERMINATION_BYTES = 4096
 
@@ -35,10 +34,11 @@ def serve(wrap: runtime.Wrap | None = None) -> NoReturn:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         options = settings.read()
+        loaded = runtime.load(options, wrap)
     except ValueError as error:
         log.error("%s", error)  # noqa: TRY400 - a wrong setting needs no traceback
         sys.exit(EXIT_USAGE)
-    sys.exit(uvloop.run(run(options, runtime.load(options, wrap))))
+    sys.exit(uvloop.run(run(options, loaded)))
 
 
 async def run(options: settings.Settings, loaded: runtime.Runtime) -> int:
@@ -48,7 +48,8 @@ async def run(options: settings.Settings, loaded: runtime.Runtime) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        listening = open_socket(options)
+        # Before anything else is started, so that a port in use is found first.
+        listening = listeners.open_socket(options.host, options.http_port)
         if loaded.model is None:
             return await refuse(options, loaded.state, listening, stop)
         beside = await listeners.start(options, loaded.state, loaded.model)
@@ -56,11 +57,11 @@ async def run(options: settings.Settings, loaded: runtime.Runtime) -> int:
         ports = f"{options.http_port}, {options.grpc_port} and {options.metrics_port}"
         log.error("cannot listen on %s, ports %s: %s", options.host, ports, error)  # noqa: TRY400 - needs no traceback
         return 1
-    application = web.PredictApplication(loaded.state, loaded.model, make_bento(loaded))
-    web_server = make_web_server(options, application, lifespan=True)
+    behind = make_bento(loaded)
+    web_server = make_web_server(options, site.make_site(options, loaded.state, loaded.model, behind), behind)
     serving = asyncio.create_task(web_server.serve(sockets=[listening]))
     loaded.state.serve()
-    await beside.grpc.tell(ready=True)
+    beside.grpc.tell(ready=True)
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
@@ -68,11 +69,13 @@ async def run(options: settings.Settings, loaded: runtime.Runtime) -> int:
         await beside.stop(0)
         return 1
     loaded.state.drain()
-    await beside.grpc.tell(ready=False)
+    beside.grpc.tell(ready=False)
     log.info("draining for %g s", options.drain_seconds)
     await asyncio.wait({serving}, timeout=options.drain_seconds)
     web_server.should_exit = True
     await asyncio.gather(serving, beside.stop(options.drain_seconds))
+    if loaded.model.watch is not None:
+        await asyncio.to_thread(loaded.model.watch.close, max(1.0, options.drain_seconds))
     return 0
 
 
@@ -85,19 +88,13 @@ async def refuse(
     of its restarts then keeps the cost low while the reason stays in `lastState.terminated`.
     """
     write_termination_message(options, f"{current.reason}: {current.message}")
-    web_server = make_web_server(options, web.PredictApplication(current, None), lifespan=False)
+    web_server = make_web_server(options, site.make_site(options, current, None))
     serving = asyncio.create_task(web_server.serve(sockets=[listening]))
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), options.refusal_seconds)
     web_server.should_exit = True
     await serving
     return EXIT_REFUSED
-
-
-def open_socket(options: settings.Settings) -> socket.socket:
-    """Open the HTTP port before anything else is started, so that a port in use is found first."""
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    return socket.create_server((options.host, options.http_port), family=family, backlog=2048)
 
 
 def write_termination_message(options: settings.Settings, message: str) -> None:
@@ -118,34 +115,37 @@ class WebServer(uvicorn.Server):
         yield
 
 
-def make_web_server(options: settings.Settings, application: web.Application, *, lifespan: bool) -> WebServer:
-    """Set uvicorn up with its fast loop and parser, and without an access log, which costs more than a prediction."""
+def make_web_server(
+    options: settings.Settings, front: connection.Site, behind: asgi.Application | None = None
+) -> WebServer:
+    """Let uvicorn listen, run the lifespan of the application behind and end connections; the protocol is our own."""
     return WebServer(
         uvicorn.Config(
-            application,
+            behind or nothing,
             host=options.host,
             port=options.http_port,
+            http=connection.make_protocol(front),  # type: ignore[arg-type] # makes protocols, as the class would
             loop="none",
-            http="httptools",
             ws="none",
-            lifespan="on" if lifespan else "off",
+            lifespan="on" if behind else "off",
             access_log=False,
             log_config=None,
             log_level="warning",
-            server_header=False,
-            date_header=False,
             proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, int(options.drain_seconds)),
         )
     )
 
 
-def make_bento(loaded: runtime.Runtime) -> web.Application:
+async def nothing(_scope: asgi.Scope, _receive: asgi.Receive, _send: asgi.Send) -> None:
+    """Stand behind a server that has nothing behind it."""
+
+
+def make_bento(loaded: runtime.Runtime) -> asgi.Application:
     """Make BentoML's application, which answers what is left: its page, its schema, its clients' calls."""
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "1")
     from serin_services.server import bento  # noqa: PLC0415 - reads the environment when it is imported
 
     bento.shared.append(loaded)
-    application: web.Application = bento.service.to_asgi()
+    application: asgi.Application = bento.service.to_asgi()
     return application

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import prometheus_client
 
 from serin_services.package import errors, families, folder
-from serin_services.server import inference, settings, signature, state, telemetry
+from serin_services.server import cache, inference, settings, signature, state, telemetry, watch
 
 log = logging.getLogger("serin.server")
 
@@ -24,7 +24,11 @@ class Runtime:
 
 
 def load(options: settings.Settings, wrap: Wrap | None = None) -> Runtime:
-    """Load the package; one that must not be served gives a runtime that refuses, instead of an error."""
+    """Load the package; one that must not be served gives a runtime that refuses, instead of an error.
+
+    Raises:
+        ValueError: a setting cannot be followed, with the variable's name.
+    """
     runtime = Runtime(state.State())
     try:
         package = folder.read(options.package)
@@ -43,9 +47,11 @@ def load(options: settings.Settings, wrap: Wrap | None = None) -> Runtime:
         collector(registry=registry)
     runtime.model = inference.Inference(
         document,
-        signature.Signature(document),
+        signature.Signature(document, options.max_rows),
         wrap(predictor) if wrap else predictor,
         telemetry.Telemetry(document, package.digest, registry),
+        watch.make(options, document, registry),
+        cache.make(options.cache_entries, options.cache_bytes, document, registry),
     )
     log.info(
         "loaded %s %s (%s, %s, %d features)",

@@ -58,7 +58,7 @@ class Servers:
         self.wrapped = server_process.start(
             scratch / "light", scratch / "run-wrapped", str(wrapper), SERIN_DRAIN_SECONDS="1.5"
         )
-        self.refused = server_process.start(scratch / "bad", scratch / "run-refused", SERIN_REFUSAL_SECONDS="60")
+        self.refused = server_process.start(scratch / "bad", scratch / "run-refused", SERIN_REFUSAL_SECONDS="600")
         self.bento = subprocess.Popen(
             [sys.executable, "-m", "bentoml", "build", "--output", "tag"],
             cwd=scratch / "good",

@@ -1,0 +1,59 @@
+"""The gRPC server: its services on a port, its connections, and their end."""
+
+import asyncio
+import contextlib
+import socket
+
+from serin_services.server import inference, state
+from serin_services.server.rpc import calls, connection, health, reflection, service
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+SERVICES = (service.NAME, health.NAME)
+# A request that has not come whole by then is given up.
+READ_SECONDS = 30.0
+
+
+class Server:
+    """Answers the inference protocol, health and reflection on one port."""
+
+    def __init__(self, current: state.State, model: inference.Inference, listening: socket.socket) -> None:
+        self._health = health.Health(("", service.NAME))
+        parts = (service.InferenceService(current, model), self._health, reflection.Reflection(SERVICES))
+        methods = {path: method for part in parts for path, method in part.methods().items()}
+        self._router = calls.Router(methods, service.head(model.manifest), MAX_MESSAGE_BYTES)
+        self._listening = listening
+        self._peers = connection.Peers()
+        self._server: asyncio.Server | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to answer, not yet healthy."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: connection.Connection(self._router.open, self._peers, loop.time()), sock=self._listening
+        )
+        self._sweeping = asyncio.create_task(self._sweep())
+
+    def tell(self, *, ready: bool) -> None:
+        """Set what the health service answers."""
+        self._health.tell(ready=ready)
+
+    async def stop(self, grace: float) -> None:
+        """Take no new connections, let the clients finish for `grace` seconds, and close."""
+        if self._server is None or self._sweeping is None:
+            return
+        self._server.close()
+        self._sweeping.cancel()
+        for peer in self._peers.all():
+            peer.leave()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._peers.wait_for_none(), grace)
+        for peer in self._peers.all():
+            peer.close()
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(1)
+            for peer in self._peers.all():
+                peer.sweep(loop.time(), READ_SECONDS)
