@@ -35,12 +35,19 @@ RUN sed -n '/^xgboost-cpu==/,/# via/p' /build/server-xgboost.txt > /build/openmp
        --target /build/openmp -r /build/openmp.txt \
     && mkdir /opt/openmp && cp /build/openmp/xgboost_cpu.libs/libgomp*.so* /opt/openmp/libgomp.so.1
 
+# What serving never loads goes out before it becomes a layer: tests, type stubs, sources of compiled modules, ONNX
+# Runtime's converters, and of SciPy (110 MB, of which the tree libraries import scipy.sparse alone) all the rest, its own
+# BLAS included. The check at the end, and a prediction in the tests, say so if a library comes to need more.
 FROM tools AS runtime-venv
 ARG FAMILY
 COPY requirements/server-${FAMILY}.txt /build/server.txt
 RUN /build/tools/bin/uv pip sync --quiet --python /opt/venv/bin/python --require-hashes /build/server.txt \
-    && find /opt/venv/lib -depth -type d \( -name tests -o -name test \) -exec rm -rf {} + \
-    && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
+    && cd /opt/venv/lib/python3.11/site-packages \
+    && find . -depth -type d \( -name tests -o -name test \) -exec rm -rf {} + \
+    && find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.[ach]' -o -name '*.hpp' \) -delete \
+    && rm -rf scipy.libs onnxruntime/tools onnxruntime/transformers onnxruntime/quantization \
+    && find . -mindepth 2 -maxdepth 2 -path './scipy/*' -type d ! -name _lib ! -name sparse -exec rm -rf {} + \
+    && PYTHONHASHSEED=0 python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
 
 FROM tools AS runtime-source
 COPY operator/serin/__init__.py /opt/serin/serin/
@@ -48,7 +55,7 @@ COPY operator/serin/api /opt/serin/serin/api
 COPY services/serin_services/__init__.py /opt/serin/serin_services/
 COPY services/serin_services/package /opt/serin/serin_services/package
 COPY services/serin_services/server /opt/serin/serin_services/server
-RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/serin
+RUN PYTHONHASHSEED=0 python3 -m compileall -q --invalidation-mode unchecked-hash /opt/serin
 
 FROM docker.io/library/python:3.11-slim AS final
 # The root file system is read-only: only /tmp can be written.
@@ -72,7 +79,10 @@ COPY --from=runtime-source /opt/serin /opt/serin
 ENV SERIN_FAMILY=${FAMILY} SERIN_PACKAGE=/package LD_LIBRARY_PATH=/opt/openmp OMP_NUM_THREADS=1 \
     BENTOML_DO_NOT_TRACK=1 BENTOML_HOME=/tmp/bentoml
 # A runtime that lacks something its library needs fails here, not in a cluster.
-RUN ["/opt/venv/bin/python", "-c", "import importlib, os, serin_services.server.main; importlib.import_module(os.environ['SERIN_FAMILY'])"]
+RUN ["/opt/venv/bin/python", "-c", "import importlib, os, serin_services.server.main; \
+    family = os.environ['SERIN_FAMILY']; \
+    names = {'onnx': ['onnxruntime'], 'torch': ['torch', 'safetensors.torch']}.get(family, [family, 'onnxruntime']); \
+    [importlib.import_module(name) for name in names]"]
 EXPOSE 8080 8081 9090
 LABEL org.opencontainers.image.title="serin-runtime-${FAMILY}" org.opencontainers.image.licenses="Apache-2.0"
 ENTRYPOINT ["/opt/venv/bin/python", "-m", "serin_services.server"]

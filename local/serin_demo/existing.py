@@ -13,8 +13,8 @@ from typing import Any
 
 from serin_demo import api, ground, story, watch
 from serin_local import errors, progress
+from serin_services.image import engines
 from serin_services.package import errors as package_errors
-from serin_services.package import images
 
 STEP = "look at the cluster"
 
@@ -87,7 +87,7 @@ def _find_missing_tools(wishes: Wishes) -> list[str]:
     if shutil.which("helm") is None:
         found.append("no `helm` on the path; install Helm 3.8 or newer")
     try:
-        images.find_engine("auto")
+        engines.find_engine("auto")
     except package_errors.PackageError as error:
         found.append(error.message)
     return found
@@ -169,7 +169,7 @@ def push(registry: str, image: str) -> str:
     Raises:
         errors.ClusterError: the registry refuses it.
     """
-    program = images.find_engine("auto").program
+    program = engines.find_engine("auto").program
     name = f"{registry.rstrip('/')}/{image}"
     for command in ([program, "tag", image, name], [program, "push", name]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from serin_demo import fault, install, models, story
-from serin_services.package import folder, images, make
+from serin_services.image import builds, engines
+from serin_services.package import folder, make
 
 _SUFFIXES = {models.Family.XGBOOST: ".ubj", models.Family.LIGHTGBM: ".txt"}
 # The layer starts the server by way of the fault; everything else is what `serin build` made.
@@ -33,35 +34,35 @@ def make_package(data: models.Data, model: models.Model, scratch: Path) -> folde
     return make.make(recipe, scratch / f"package-{model.version}")
 
 
-def build_version(package: folder.Package, engine: images.Engine, progress: images.Progress) -> str:
+def build_version(package: folder.Package, engine: engines.Engine, progress: builds.Progress) -> str:
     """Build the image of a version and give its name.
 
     The tag changes with everything that is in the image, so a node that pulls an image only once never has an old one.
     """
     version = package.manifest.version
-    runtime = images.ensure_runtime(engine, package.manifest.family, progress).rpartition(":")[2]
+    runtime = builds.ensure_runtime(engine, package.manifest.family, progress).rpartition(":")[2]
     name = f"{story.NAME}:{version}-{package.digest[:8]}-{runtime[:8]}"
-    images.build(package, name, engine.program, progress)
+    builds.build(package, name, engine.program, progress)
     return _add_fault(name, engine) if version in story.BAD_VERSIONS else name
 
 
-def _add_fault(image: str, engine: images.Engine) -> str:
+def _add_fault(image: str, engine: engines.Engine) -> str:
     name = f"{image}-{hashlib.sha256(Path(fault.__file__).read_bytes()).hexdigest()[:8]}"
     with tempfile.TemporaryDirectory(prefix="serin-demo-") as scratch:
         context = Path(scratch)
         shutil.copyfile(fault.__file__, context / "fault.py")
         (context / "fault.py").chmod(0o644)
-        (context / images.DOCKERFILE).write_text(_FAULTY_DOCKERFILE.format(image=_full_name(image, engine)))
+        (context / builds.DOCKERFILE).write_text(_FAULTY_DOCKERFILE.format(image=_full_name(image, engine)))
         engine.build(context, ["-t", name])
     return name
 
 
-def _full_name(image: str, engine: images.Engine) -> str:
+def _full_name(image: str, engine: engines.Engine) -> str:
     """Name an image so that a build finds it in the engine's own store and asks no registry."""
     return f"localhost/{image}" if engine.program == "buildah" else image
 
 
-def build_operator(engine: images.Engine, progress: images.Progress) -> str:
+def build_operator(engine: engines.Engine, progress: builds.Progress) -> str:
     """Build the operator's image, unless the one of this source is there, and give its name."""
     name = f"{install.OPERATOR_IMAGE}:{install.make_operator_tag()}"
     if engine.exists(_full_name(name, engine)):
@@ -70,7 +71,7 @@ def build_operator(engine: images.Engine, progress: images.Progress) -> str:
     with tempfile.TemporaryDirectory(prefix="serin-operator-") as scratch:
         context = Path(scratch)
         _stage(install.SOURCES, context)
-        engine.build(context, ["--target", "operator", "-t", name, *images.environment_arguments(engine)])
+        engine.build(context, ["--target", "operator", "-t", name, *engine.environment_arguments()])
     return name
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from serin.api import names
 from serin_demo import api, ground, images, install, models, play, rows, story, traffic
 from serin_local import errors, progress
+from serin_services.image import engines
 from serin_services.package import errors as package_errors
-from serin_services.package import images as image_builds
 
 _REMOVAL_SECONDS = 90
 _NAMESPACE_PATH = f"/api/v1/namespaces/{story.NAMESPACE}"
@@ -64,7 +64,7 @@ def _build(
 ) -> dict[str, str]:
     """Build all images and name them: the operator's by its own name, the models' by version."""
     try:
-        engine = image_builds.find_engine(where.engine)
+        engine = engines.find_engine(where.engine)
         with shown.step("build the images"), tempfile.TemporaryDirectory(prefix="serin-demo-") as scratch:
             packages = [images.make_package(data, model, Path(scratch)) for model in trained]
             versions = {

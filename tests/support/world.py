@@ -16,7 +16,7 @@ from typing import Any
 from serin.api import names
 from serin_demo import api, ground, images, install, ledger, local, models, rows, story, traffic
 from serin_local import binaries, progress
-from serin_services.package import images as image_builds
+from serin_services.image import builds, engines
 
 Object = dict[str, Any]
 
@@ -323,7 +323,7 @@ def make_world() -> World:
     where = local.prepare(shown)
     data = models.load_data()
     trained = models.train(data)
-    engine = image_builds.find_engine(where.engine)
+    engine = engines.find_engine(where.engine)
     with tempfile.TemporaryDirectory(prefix="serin-test-") as scratch:
         packages = {m.version: images.make_package(data, m, Path(scratch)) for m in trained}
         built = {version: images.build_version(package, engine, shown.say) for version, package in packages.items()}
@@ -335,13 +335,13 @@ def make_world() -> World:
     return World(where, published, rows.make_samples(data, trained), installed)
 
 
-def _break(image: str, artifact: str, engine: image_builds.Engine, scratch: Path) -> str:
+def _break(image: str, artifact: str, engine: engines.Engine, scratch: Path) -> str:
     """Make the image of a version whose artifact is not the one of its manifest."""
     context = scratch / "broken"
     context.mkdir()
     (context / "model").write_bytes(b"\x80\x04not the model that was packaged")
     (context / "model").chmod(0o644)
-    (context / image_builds.DOCKERFILE).write_text(
+    (context / builds.DOCKERFILE).write_text(
         BROKEN_DOCKERFILE.format(image=f"localhost/{image}", artifact=artifact)
     )
     engine.build(context, ["-t", f"{image}-broken"])

@@ -1,12 +1,11 @@
-"""`serin package` makes a package folder of a trained model; `serin build` makes an image of the folder."""
+"""`serin package` makes a package folder of a trained model."""
 
-import json
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from serin_services.package import errors, folder, images, make
+from serin_services.package import errors, make
 
 
 def package(  # noqa: PLR0913, PLR0917 - each parameter is an option of the command
@@ -51,33 +50,6 @@ def package(  # noqa: PLR0913, PLR0917 - each parameter is an option of the comm
     )
 
 
-def build(
-    path: Annotated[Path, typer.Argument(help="The package folder.", file_okay=False)],
-    tag: Annotated[
-        str | None, typer.Option("-t", "--tag", help="The image's name; default: <model>:<version>.")
-    ] = None,
-    engine: Annotated[str, typer.Option(help="auto, buildah or docker.")] = "auto",
-    output: Annotated[str, typer.Option("-o", "--output", help="text or json.")] = "text",
-) -> None:
-    """Build the image of a package: the family's runtime, once, and a small layer with the package."""
-    if output not in {"text", "json"}:
-        raise typer.BadParameter(f"expected text or json, got {output!r}", param_hint="--output")
-    try:
-        checked = folder.read(path)
-        image = images.build(checked, tag or f"{checked.manifest.model}:{checked.manifest.version}", engine, progress)
-    except errors.PackageError as error:
-        fail(error)
-    document = {
-        "image": image.name,
-        "digest": image.digest,
-        "runtime": image.runtime,
-        "model": checked.manifest.model,
-        "version": checked.manifest.version,
-        "package": f"sha256:{checked.digest}",
-    }
-    typer.echo(json.dumps(document) if output == "json" else f"{image.name} {image.digest}")
-
-
 def pairs(option: str, given: list[str] | None) -> dict[str, str]:
     """Read `name=value` options."""
     found = {}
@@ -87,11 +59,6 @@ def pairs(option: str, given: list[str] | None) -> dict[str, str]:
             raise typer.BadParameter(f"expected name=value, got {text!r}", param_hint=option)
         found[name] = value
     return found
-
-
-def progress(line: str) -> None:
-    """Tell what is being done, apart from the result."""
-    typer.echo(line, err=True)
 
 
 def fail(error: errors.PackageError) -> NoReturn:

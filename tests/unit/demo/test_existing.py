@@ -42,7 +42,7 @@ def prepare(monkeypatch):
     def run(answers, **wishes):
         monkeypatch.setattr(api.Api, "connect", lambda _kubeconfig: FakeCluster(answers))
         monkeypatch.setattr(existing.shutil, "which", lambda name: f"/usr/bin/{name}")
-        monkeypatch.setattr(existing.images, "find_engine", lambda _wanted: existing.images.Engine("buildah"))
+        monkeypatch.setattr(existing.engines, "find_engine", lambda _wanted: existing.engines.Engine("buildah"))
         return existing.prepare(existing.Wishes(**{"registry": "registry.example/team", **wishes}), progress.Progress())
 
     return run

@@ -53,8 +53,8 @@ def engine(monkeypatch):
     def build(_package, name, _engine, _progress):
         return made.dockerfiles.setdefault(name, "the product's own")
 
-    monkeypatch.setattr(images.images, "ensure_runtime", lambda *_: "localhost/serin-runtime-xgboost:0123456789ab")
-    monkeypatch.setattr(images.images, "build", build)
+    monkeypatch.setattr(images.builds, "ensure_runtime", lambda *_: "localhost/serin-runtime-xgboost:0123456789ab")
+    monkeypatch.setattr(images.builds, "build", build)
     return made
 
 
