@@ -213,6 +213,19 @@ SERVING = Board(
             ),
         ),
         (
+            "Prediction log and cache",
+            (
+                Panel("Rows for the log", "Chosen and written; what lies between them waits.",
+                      (Query(rate(metrics.PREDICTION_LOG_RECORDS, "version"), "{{version}} chosen"),
+                       Query(rate(metrics.PREDICTION_LOG_WRITTEN, "version"), "{{version}} written")), unit="ops"),
+                Panel("Rows lost", "Dropped because the sink was slow, or given up on because it did not take them.",
+                      (Query(rate(metrics.PREDICTION_LOG_DROPPED, "version"), "{{version}} dropped"),
+                       Query(rate(metrics.PREDICTION_LOG_FAILED, "version"), "{{version}} failed")), unit="ops"),
+                Panel("Cache", "Requests answered from the cache, and those that were not in it.",
+                      (Query(rate(metrics.CACHE_LOOKUPS, "version, result"), "{{version}} {{result}}"),), unit="reqps"),
+            ),
+        ),
+        (
             "Pods",
             (
                 Panel("Pods by version", "Ready or not, as long as Prometheus reaches them.",

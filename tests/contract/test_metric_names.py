@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import prometheus_client
@@ -14,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 import chart
 from serin.adapters import exporter
 from serin.api import metrics
-from serin_services.server import telemetry
+from serin_services.server import cache, settings, telemetry, watch
+from support import collectors
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a scrape adds to every series, and what Prometheus and the chart's monitors put on them.
@@ -57,11 +57,14 @@ def operators() -> Names:
 def servers() -> Names:
     """What a model server's /metrics has from the start."""
     registry = prometheus_client.CollectorRegistry()
-    document: Any = SimpleNamespace(
-        model="momentum", version="1.0.0", family="xgboost", outputs=SimpleNamespace(classes=("up", "down"))
-    )
+    document = collectors.CLASSIFIER
     telemetry.Telemetry(document, "sha256:1", registry)
-    return read_names(registry)
+    options = settings.Settings(prediction_log="-", cache_entries=1)
+    watching = watch.make(options, document, registry)
+    cache.make(options.cache_entries, options.cache_bytes, document, registry)
+    names = read_names(registry)
+    watching.close(10)
+    return names
 
 
 def bare(names: Iterable[str]) -> set[str]:

@@ -28,6 +28,7 @@ ALERT_FIRING = "serin_alert_firing"
 
 # Labels of a model server's series.
 MODEL, MODEL_VERSION, PROTOCOL, OUTCOME, CODE = "model", "version", "protocol", "outcome", "code"
+RESULT = "result"
 REQUEST_LABELS = (MODEL, MODEL_VERSION, PROTOCOL, OUTCOME, CODE)
 PROTOCOLS = ("http", "grpc")
 OUTCOMES = ("ok", "refused", "failed")

@@ -2,10 +2,15 @@
 
 import collections
 import threading
+from collections.abc import Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from prometheus_client import core, registry
+
+from serin.api import metrics
+from serin_services.package import manifest
 
 Array = npt.NDArray[Any]
 
@@ -89,6 +94,28 @@ def weigh(wanted: bytes, answer: Answered) -> int:
     return OVERHEAD_BYTES + len(wanted) + sum(array.nbytes for array in answer.outputs)
 
 
-def make(entries: int, size: int) -> AnswerCache[Any] | None:
-    """Make a cache, or none where nothing is to be kept."""
-    return AnswerCache(entries, size) if entries and size else None
+class Collector(registry.Collector):
+    """Exports how often a version's cache was asked and knew; read when Prometheus asks."""
+
+    def __init__(self, known: AnswerCache[Any], document: manifest.Manifest) -> None:
+        self._known = known
+        self._own = {metrics.MODEL: document.model, metrics.MODEL_VERSION: document.version}
+
+    def collect(self) -> Iterator[core.Metric]:
+        """Give the counter."""
+        labels = [*self._own, metrics.RESULT]
+        family = core.CounterMetricFamily(metrics.CACHE_LOOKUPS, "Requests looked up in the cache.", labels=labels)
+        for result, count in (("hit", self._known.hits), ("miss", self._known.misses)):
+            family.add_metric([*self._own.values(), result], count)
+        yield family
+
+
+def make(
+    entries: int, size: int, document: manifest.Manifest, target: registry.CollectorRegistry
+) -> AnswerCache[Any] | None:
+    """Make a cache whose look-ups are counted, or none where nothing is to be kept."""
+    if not entries or not size:
+        return None
+    known: AnswerCache[Any] = AnswerCache(entries, size)
+    target.register(Collector(known, document))
+    return known

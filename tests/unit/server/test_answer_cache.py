@@ -4,12 +4,15 @@ import threading
 from typing import NamedTuple
 
 import numpy as np
+import prometheus_client
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from serin.api import metrics
 from serin_services.server import cache
+from support import collectors
 
 
 class Answer(NamedTuple):
@@ -76,9 +79,24 @@ def test_what_is_kept_cannot_be_changed() -> None:
 
 
 def test_nothing_is_kept_unless_it_is_wanted() -> None:
-    assert cache.make(0, 1000) is None
-    assert cache.make(1000, 0) is None
-    assert cache.make(1, 1000) is not None
+    registry = prometheus_client.CollectorRegistry()
+
+    assert cache.make(0, 1000, collectors.CLASSIFIER, registry) is None
+    assert cache.make(1000, 0, collectors.CLASSIFIER, registry) is None
+    assert list(registry.collect()) == []
+
+
+def test_look_ups_are_counted() -> None:
+    registry = prometheus_client.CollectorRegistry()
+    held = cache.make(10, 10_000, collectors.CLASSIFIER, registry)
+    held.get(b"k")
+    held.put(b"k", answer())
+    held.get(b"k")
+    held.get(b"k")
+
+    own = {"model": "momentum", "version": "1.2.0"}
+    found = [registry.get_sample_value(metrics.CACHE_LOOKUPS, {**own, "result": each}) for each in ("hit", "miss")]
+    assert found == [2, 1]
 
 
 SHAPES = st.lists(st.integers(1, 3), min_size=1, max_size=3)
