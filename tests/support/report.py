@@ -18,12 +18,17 @@ and shared: read medians and ratios, and take single times with care.
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: what was asked for, and what was measured."""
+    """One figure: what was asked for, and what was measured; `met` is none where nothing was."""
 
     what: str
     target: str
     measured: str
-    met: bool
+    met: bool | None
+
+    @property
+    def verdict(self) -> str:
+        """Met or not, as the page has it."""
+        return {True: "met", False: "**not met**", None: "-"}[self.met]
 
 
 def describe_machine() -> str:
@@ -42,7 +47,7 @@ def describe_machine() -> str:
 
 def write(name: str, title: str, figures: Sequence[Figure], notes: str) -> None:
     """Write or replace one section, and print it."""
-    rows = [f"| {f.what} | {f.target} | {f.measured} | {'met' if f.met else '**not met**'} |" for f in figures]
+    rows = [f"| {f.what} | {f.target} | {f.measured} | {f.verdict} |" for f in figures]
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {describe_machine()}; load average {os.getloadavg()[1]:.1f}"
     table = ["| figure | target | measured | |", "|---|---|---|---|", *rows]
     section = "\n".join([f"## {title}", "", f"`{name}`, {made}.", "", *table, "", notes.strip(), ""])

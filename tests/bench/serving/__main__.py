@@ -7,32 +7,44 @@ from pathlib import Path
 import rich.console
 
 from serin_local import layout
-from support import report as page
 
-from . import campaign, environments, models, peers, processes, results, screen
+from . import campaign, environments, models, page, peers, processes, results, screen, tables
 
 
 def main(words: list[str] | None = None) -> None:
     """Run the command line."""
     options = read(words)
-    console = rich.console.Console(width=None if rich.console.Console().is_terminal else 160)
+    console = rich.console.Console(soft_wrap=True, highlight=False)
     kept = layout.default().home / "bench" / "serving.json"
-    seen = results.Results(machine=page.describe_machine())
+    plan = make_plan(options)
+    seen = results.load(kept) if options.again else measure(plan, console)
+    seen.save(kept)
+    for table in tables.of_all(models.KINDS, seen):
+        console.print(table.to_screen())
+    if not options.no_page:
+        page.write(models.KINDS, seen)
+    console.print(f"every window is kept in {kept}")
+
+
+def measure(plan: campaign.Plan, console: rich.console.Console) -> results.Results:
+    """Measure a plan and show each window as it comes."""
+    seen = results.Results()
     processes.pin_self()
     with tempfile.TemporaryDirectory(prefix="serin-bench-") as scratch:
-        running = campaign.Campaign(make_plan(options), environments.open_workshop(), Path(scratch), seen)
+        running = campaign.Campaign(plan, environments.open_workshop(), Path(scratch), seen)
         for window in running.run():
-            console.print(screen.describe(window, seen), highlight=False)
-    seen.save(kept)
-    console.print(f"kept in {kept}")
+            console.print(screen.describe(window, seen))
+    return seen
 
 
 def read(words: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="make bench-serving", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.serving", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round and a short soak: does it all work?")
     parser.add_argument("--peers", default="", help="only those whose names contain one of these, by comma")
     parser.add_argument("--models", default="", help="only these, by comma: xgboost, lightgbm, network")
+    parser.add_argument("--again", action="store_true", help="measure nothing: print and write the last run again")
+    parser.add_argument("--no-page", action="store_true", help="leave docs/benchmarks.md as it is")
     return parser.parse_args(words)
 
 

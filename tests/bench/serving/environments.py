@@ -48,9 +48,7 @@ class Workshop:
             step = "build the load generator"
             argv = ["go", "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", str(draft / "load"), "."]
             with self.said.step(step):
-                store.execute(
-                    self.home, step, argv, GO_ADVICE, cwd=GENERATOR, env={**os.environ, "CGO_ENABLED": "0"}
-                )
+                store.execute(self.home, step, argv, GO_ADVICE, cwd=GENERATOR, env={**os.environ, "CGO_ENABLED": "0"})
 
         return store.ensure(self.home, "bench-load", store.make_key_of_files(GENERATOR.iterdir()), make) / "load"
 

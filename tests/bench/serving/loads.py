@@ -5,7 +5,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Load:
-    """Connections that each have one request of so many rows at a time; `share` makes it an open loop at that capacity."""
+    """Connections with one request of so many rows at a time each; `share` makes it an open loop at that capacity."""
 
     name: str
     connections: int
@@ -14,7 +14,7 @@ class Load:
     warm_up: float = 0.7
     intervals: int = 1
     # Of the requests per second that the closed loops of one row reached.
-    share: float | None = None
+    share: float = 0.0
 
     def shortened(self, seconds: float) -> "Load":
         """The same with windows of at most so many seconds."""
@@ -25,9 +25,9 @@ class Load:
         return dataclasses.replace(self, intervals=int(seconds / self.seconds))
 
 
-ONE, SIXTEEN, SIXTY_FOUR = Load("1 × 1 row", 1, 1), Load("16 × 1 row", 16, 1), Load("64 × 1 row", 64, 1)
-BATCH, LARGE = Load("1 × 64 rows", 1, 64), Load("1 × 1,024 rows", 1, 1024)
+ONE, SIXTEEN, SIXTY_FOUR = Load("1 connection", 1, 1), Load("16 connections", 16, 1), Load("64 connections", 64, 1)
+BATCH, LARGE = Load("64 rows", 1, 64), Load("1,024 rows", 1, 1024)
 CLOSED = (ONE, SIXTEEN, SIXTY_FOUR, BATCH, LARGE)
-HALF = Load("open loop, 50 %", 64, 1, seconds=10, warm_up=1, share=0.5)
+HALF = Load("open loop at 50 %", 64, 1, seconds=10, warm_up=1, share=0.5)
 # Five minutes in windows of ten seconds.
-SOAK = Load("open loop, 80 %", 64, 1, seconds=10, warm_up=5, intervals=30, share=0.8)
+SOAK = Load("open loop at 80 %", 64, 1, seconds=10, warm_up=5, intervals=30, share=0.8)

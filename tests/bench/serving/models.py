@@ -32,15 +32,15 @@ class Kind:
 LABELS = ("--labels", "down,up")
 KINDS = (
     Kind(
-        "xgboost", "XGBoost, 200 trees × depth 6 × 49 features",
+        "xgboost", "XGBoost, 200 trees of depth 6, 49 features",
         "xgboost", "xgboost.ubj", "xgboost.onnx", "rows.npy", "rows", 1024, LABELS,
     ),
     Kind(
-        "lightgbm", "LightGBM, 200 trees × depth 6 × 49 features",
+        "lightgbm", "LightGBM, 200 trees of depth 6, 49 features",
         "lightgbm", "lightgbm.txt", "lightgbm.onnx", "rows.npy", "rows", 1024, LABELS,
     ),
     Kind(
-        "network", "ONNX network of PatchTST's size: [512, 7] → [96, 7], 1.2 million parameters",
+        "network", "ONNX network of PatchTST's size: [512, 7] to [96, 7], 1.2 million parameters",
         "onnx", "network.onnx", "network.onnx", "series.npy", "series", 64,
     ),
 )  # fmt: skip

@@ -26,9 +26,7 @@ class Results:
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
     machine: str = ""
 
-    def median(
-        self, peer: str, dialect: str, model: str, load: Load, what: Callable[[Window], float]
-    ) -> float | None:
+    def median(self, peer: str, dialect: str, model: str, load: Load, what: Callable[[Window], float]) -> float | None:
         """The median of a figure over the rounds, or none where it was not measured."""
         found = [
             what(window)
@@ -40,7 +38,9 @@ class Results:
 
     def capacity(self, peer: str, dialect: str, model: str) -> float | None:
         """Requests of one row per second at the better of 16 and 64 connections."""
-        found = [self.median(peer, dialect, model, load, lambda window: window.per_second) for load in (SIXTEEN, SIXTY_FOUR)]
+        found = [
+            self.median(peer, dialect, model, load, lambda window: window.per_second) for load in (SIXTEEN, SIXTY_FOUR)
+        ]
         return max((value for value in found if value), default=None)
 
     def ready_seconds(self, peer: str, model: str) -> float | None:
@@ -50,7 +50,9 @@ class Results:
 
     def library_call(self, model: str, rows: int) -> float | None:
         """Microseconds of the fastest bare call of any form."""
-        return min((times[str(rows)] for times in self.library.get(model, {}).values() if str(rows) in times), default=None)
+        return min(
+            (times[str(rows)] for times in self.library.get(model, {}).values() if str(rows) in times), default=None
+        )
 
     def asked(self, model: str) -> list[tuple[str, str]]:
         """The peers and dialects of a model in the order in which they were first measured."""

@@ -1,5 +1,6 @@
 """What the terminal shows while it runs: a line for each window, with its ratio to Serin's."""
 
+from . import targets
 from .loads import CLOSED, HALF, SOAK, Load
 from .measure import Window
 from .results import Results
@@ -8,12 +9,12 @@ BY_NAME: dict[str, Load] = {load.name: load for load in (*CLOSED, HALF, SOAK)}
 
 
 def describe(window: Window, seen: Results) -> str:
-    """One window as a line."""
-    serin = seen.median("Serin", window.dialect, window.model, BY_NAME[window.load], lambda w: w.cpu)
-    ratio = f"{window.cpu / serin:5.1f} ×" if serin else "      –"
-    trouble = f"  [red]{window.errors} errors: {window.error}[/red]" if window.errors else ""
+    """One window as a line of a table without an end."""
+    serin = seen.median(targets.SERIN, window.dialect, window.model, BY_NAME[window.load], targets.cpu)
+    ratio = f"{window.cpu / serin:4.1f} x" if serin else "      "
+    trouble = f"  [red]{window.errors} errors: {window.error[:80]}[/red]" if window.errors else ""
     return (
-        f"{window.model:9} {window.load:16} {window.peer:26} {window.dialect:16}"
-        f"{window.cpu:9.0f} µs CPU {ratio} {window.per_second:9.1f}/s  p50 {window.p50:8.2f}  p99 {window.p99:8.2f} ms"
-        f"  {window.memory:5.0f} MB  generator {100 * window.generator:3.0f} %{trouble}"
+        f"{window.model:8} {window.load:17} {window.peer:26} {window.dialect:15}{window.cpu:7.0f} µs {ratio}"
+        f"{window.per_second:8.0f}/s {window.p50:8.2f} {window.p99:8.2f} ms {window.memory:4.0f} MB"
+        f" client {100 * window.generator:3.0f} %{trouble}"
     )

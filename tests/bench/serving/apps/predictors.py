@@ -15,14 +15,14 @@ def open_from_environment() -> Predict:
 
 def open_xgboost(path: str) -> Predict:
     """The probability of the second class of each row."""
-    import xgboost
+    import xgboost  # noqa: PLC0415 - not every peer has it
 
     return xgboost.Booster({"nthread": 1}, model_file=path).inplace_predict
 
 
 def open_lightgbm(path: str) -> Predict:
     """The probability of the second class of each row."""
-    import lightgbm
+    import lightgbm  # noqa: PLC0415 - not every peer has it
 
     booster = lightgbm.Booster(model_file=path)
     return lambda rows: booster.predict(rows, num_threads=1)
@@ -30,7 +30,7 @@ def open_lightgbm(path: str) -> Predict:
 
 def open_onnx(path: str) -> Predict:
     """A network's output, or of a classification the probability of the second class of each row."""
-    import onnxruntime
+    import onnxruntime  # noqa: PLC0415 - not every peer has it
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

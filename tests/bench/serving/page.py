@@ -1,0 +1,40 @@
+"""Writes the section of docs/benchmarks.md: what was asked, met or not, and every table behind it."""
+
+from collections.abc import Sequence
+
+from support import report
+
+from . import peers, tables, targets
+from .models import Kind
+from .results import Results
+
+NAME = "tests/bench/serving"
+HOW = """
+`make bench-serving`: every server has one worker, pinned to the first core; the generator (`tests/bench/serving/load`)
+runs on the last and is the same for all. CPU is user and system time of the server's whole process tree per request;
+times are the generator's; MB is resident memory. Each figure is the median of rounds that alternate between the
+servers, and a server is measured only once its answer has been held against the library's. Open loops draw the times
+of their requests before they are sent and count latency from them, over 64 connections. "The bare call" is the fastest
+form of the model at that number of rows. Decision 0078 says why it is measured so.
+"""
+
+
+def write(kinds: Sequence[Kind], seen: Results) -> None:
+    """Write the section, and print it."""
+    figures = [target.figure(seen) for target in targets.TARGETS]
+    notes = [HOW.strip(), "", *list_peers(), "", *list_missing(seen)]
+    made = [table.to_markdown() for table in tables.of_all(kinds, seen)]
+    report.write(NAME, "The model server and its peers", figures, "\n".join([*notes, *made]))
+
+
+def list_peers() -> list[str]:
+    """Say how each peer was set up."""
+    return [f"- {peer.name}: {peer.note}." for peer in peers.PEERS if peer.note]
+
+
+def list_missing(seen: Results) -> list[str]:
+    """Say what was not measured, and why: the first line of each reason."""
+    if not seen.missing:
+        return []
+    reasons = [f"- {key}: {reason.splitlines()[0]}" for key, reason in seen.missing.items()]
+    return ["Not measured:", "", *reasons, ""]

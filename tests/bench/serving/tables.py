@@ -1,0 +1,159 @@
+"""The results as tables: made once, shown on the terminal and written as Markdown."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import rich.table
+
+from . import targets
+from .loads import BATCH, HALF, LARGE, ONE, SIXTEEN, SIXTY_FOUR, Load
+from .models import Kind
+from .results import Results
+
+# Serin's dialect that a peer's is compared with.
+COMPARED = {targets.JSON: (targets.JSON, targets.OIP), targets.OIP: (targets.JSON, targets.OIP)}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a title."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def to_markdown(self) -> str:
+        """The table for a page."""
+        lines = [self.columns, ["---" if index < 2 else "---:" for index in range(len(self.columns))], *self.rows]
+        return "\n".join([f"### {self.title}", "", *(f"| {' | '.join(line)} |" for line in lines), ""])
+
+    def to_screen(self) -> rich.table.Table:
+        """The table for a terminal."""
+        made = rich.table.Table(title=self.title, title_justify="left")
+        for index, column in enumerate(self.columns):
+            made.add_column(column, justify="left" if index < 2 else "right")
+        for row in self.rows:
+            made.add_row(*row)
+        return made
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure of a server at one load."""
+
+    title: str
+    load: Load
+    what: targets.What
+    show: str = "{:.0f}"
+
+
+def rows_per_second(window: targets.Window) -> float:
+    """Rows per second of the largest requests."""
+    return window.per_second * LARGE.rows
+
+
+def p999(window: targets.Window) -> float:
+    """99.9th percentile of latency in ms."""
+    return window.p999
+
+
+MAIN = (
+    Column("requests/s", SIXTEEN, targets.per_second, "{:,.0f}"),
+    Column("p50 ms", SIXTEEN, targets.p50, "{:.2f}"),
+    Column("p99 ms", SIXTEEN, targets.p99, "{:.2f}"),
+    Column("MB", SIXTEEN, targets.memory),
+)
+OTHERS = (
+    Column("1 connection: CPU µs", ONE, targets.cpu),
+    Column("p50 ms", ONE, targets.p50, "{:.2f}"),
+    Column("p99 ms", ONE, targets.p99, "{:.2f}"),
+    Column("64 connections: CPU µs", SIXTY_FOUR, targets.cpu),
+    Column("requests/s", SIXTY_FOUR, targets.per_second, "{:,.0f}"),
+    Column("p99 ms", SIXTY_FOUR, targets.p99, "{:.2f}"),
+    Column("64 rows: CPU µs", BATCH, targets.cpu),
+    Column("1,024 rows: CPU µs", LARGE, targets.cpu),
+    Column("rows/s", LARGE, rows_per_second, "{:,.0f}"),
+    Column("open loop: p50 ms", HALF, targets.p50, "{:.2f}"),
+    Column("p99 ms", HALF, targets.p99, "{:.2f}"),
+    Column("p99.9 ms", HALF, p999, "{:.2f}"),
+)
+
+
+def of_model(kind: Kind, seen: Results) -> list[Table]:
+    """The two tables of a model: 16 connections, and the other loads."""
+    asked = seen.asked(kind.name)
+
+    def cells(peer: str, dialect: str, columns: Sequence[Column]) -> list[str]:
+        values = ((column, seen.median(peer, dialect, kind.name, column.load, column.what)) for column in columns)
+        return [column.show.format(value) if value is not None else "-" for column, value in values]
+
+    main = [
+        [peer, dialect, *compare(kind, peer, dialect, seen), *cells(peer, dialect, MAIN)] for peer, dialect in asked
+    ]
+    others = [
+        [peer, dialect, *cells(peer, dialect, OTHERS), show_seconds(seen.ready_seconds(peer, kind.name))]
+        for peer, dialect in asked
+    ]
+    names = ("server", "asked by")
+    return [
+        Table(f"{kind.title}: 16 connections, 1 row", (*names, "CPU µs", "of Serin's", *(c.title for c in MAIN)), main),
+        Table(f"{kind.title}: other loads", (*names, *(c.title for c in OTHERS), "ready after"), others),
+    ]
+
+
+def compare(kind: Kind, peer: str, dialect: str, seen: Results) -> tuple[str, str]:
+    """Processor time per request, and how many times Serin's it is: of the same protocol, by its own JSON first."""
+    mine = seen.median(peer, dialect, kind.name, SIXTEEN, targets.cpu)
+    candidates = COMPARED.get(dialect, (dialect,))
+    serin = (seen.median(targets.SERIN, own, kind.name, SIXTEEN, targets.cpu) for own in candidates)
+    base = next((value for value in serin if value), None)
+    if mine is None:
+        return "-", "-"
+    return f"{mine:.0f}", f"{mine / base:.1f} x" if base else "-"
+
+
+def of_library(seen: Results) -> Table:
+    """The bare calls."""
+    rows = [
+        [model, form, *(f"{times[count]:.0f}" if count in times else "-" for count in ("1", "64", "1024"))]
+        for model, forms in seen.library.items()
+        for form, times in forms.items()
+    ]
+    return Table("The bare library call, µs", ("model", "form", "1 row", "64 rows", "1,024 rows"), rows)
+
+
+def of_soak(seen: Results) -> Table:
+    """The soak by the minute, or by the window where it was shorter."""
+    size = 6 if len(seen.soak) >= 12 else 1
+    parts = [seen.soak[start : start + size] for start in range(0, len(seen.soak), size)]
+
+    def middle(what: targets.What, part: Sequence[targets.Window]) -> float:
+        return statistics.median(map(what, part))
+
+    rows = [
+        [
+            str(number + 1),
+            f"{middle(targets.memory, part):.1f}",
+            f"{middle(targets.p50, part):.2f}",
+            f"{middle(targets.p99, part):.2f}",
+            str(sum(window.errors for window in part)),
+        ]
+        for number, part in enumerate(parts)
+    ]
+    title = "Serin's soak: XGBoost over HTTP at 80 % of its capacity"
+    return Table(title, ("minute", "MB", "p50 ms", "p99 ms", "errors"), rows)
+
+
+def show_seconds(value: float | None) -> str:
+    """Write a time in s, or that there is none."""
+    return f"{value:.1f} s" if value is not None else "-"
+
+
+def of_all(kinds: Sequence[Kind], seen: Results) -> list[Table]:
+    """Every table that has rows."""
+    makers: list[Callable[[], list[Table]]] = [
+        *(lambda kind=kind: of_model(kind, seen) for kind in kinds),  # type: ignore[misc]
+        lambda: [of_library(seen), of_soak(seen)],
+    ]
+    return [table for make in makers for table in make() if table.rows]

@@ -1,0 +1,261 @@
+"""What is asked of the model server, as data: each figure with its target and the way it is computed from the results.
+
+A figure that was not measured is none, which is neither met nor missed.
+"""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from support import report
+
+from .loads import HALF, LARGE, ONE, SIXTEEN, SIXTY_FOUR, Load
+from .measure import Window
+from .results import Results
+
+Value = Callable[[Results], float | None]
+What = Callable[[Window], float]
+
+SERIN, JSON, OIP, BINARY, GRPC = "Serin", "HTTP JSON", "HTTP OIP JSON", "HTTP OIP binary", "gRPC"
+TREES = {"xgboost": "XGBoost", "lightgbm": "LightGBM"}
+# Each peer with the JSON it takes, and the share of its processor time per request that Serin may take.
+JSON_PEERS = (
+    ("BentoML", JSON, 12),
+    ("BentoML, adaptive batching", JSON, 12),
+    ("MLServer", OIP, 5),
+    ("KServe SDK", OIP, 5),
+    ("FastAPI", JSON, 2),
+    ("FastAPI + ONNX Runtime", JSON, 2),
+)
+# What is called no growth over the soak: noise of the allocator, and of a shared machine's tail.
+MEMORY_GROWTH_MB, P99_GROWTH = 2.0, 1.25
+
+
+@dataclass(frozen=True)
+class Target:
+    """One figure: its words, what was asked, how it is computed, and the bound in the figure's own unit."""
+
+    what: str
+    asked: str
+    value: Value
+    bound: float
+    show: Callable[[float], str]
+    least: bool = False
+
+    def figure(self, seen: Results) -> report.Figure:
+        """Hold the results against the target."""
+        value = self.value(seen)
+        if value is None:
+            return report.Figure(self.what, self.asked, "not measured", None)
+        met = value >= self.bound if self.least else value <= self.bound
+        return report.Figure(self.what, self.asked, self.show(value), met)
+
+
+def cpu(window: Window) -> float:
+    """Processor time per request in µs."""
+    return window.cpu
+
+
+def p50(window: Window) -> float:
+    """Median latency in ms."""
+    return window.p50
+
+
+def p99(window: Window) -> float:
+    """99th percentile of latency in ms."""
+    return window.p99
+
+
+def per_second(window: Window) -> float:
+    """Requests per second."""
+    return window.per_second
+
+
+def memory(window: Window) -> float:
+    """Resident memory in MB."""
+    return window.memory
+
+
+def quotient(above: float | None, below: float | None) -> float | None:
+    """Divide what was measured."""
+    return above / below if above is not None and below else None
+
+
+def difference(one: float | None, other: float | None) -> float | None:
+    """Subtract what was measured."""
+    return one - other if one is not None and other is not None else None
+
+
+def median(dialect: str, model: str, load: Load, what: What, peer: str = SERIN) -> Value:
+    """A median over the rounds."""
+    return lambda seen: seen.median(peer, dialect, model, load, what)
+
+
+def cpu_share(peer: str, dialect: str, own: str, model: str) -> Value:
+    """Serin's processor time per request as a share of a peer's, at 16 connections."""
+    mine, others = median(own, model, SIXTEEN, cpu), median(dialect, model, SIXTEEN, cpu, peer)
+    return lambda seen: quotient(mine(seen), others(seen))
+
+
+def tail_share(model: str) -> Value:
+    """Serin's p99 as a share of the best peer's, at 16 connections."""
+
+    def value(seen: Results) -> float | None:
+        others = [seen.median(peer, dialect, model, SIXTEEN, p99) for peer, dialect, _ in JSON_PEERS]
+        return quotient(seen.median(SERIN, JSON, model, SIXTEEN, p99), min((o for o in others if o), default=None))
+
+    return value
+
+
+def beyond_library(dialect: str, model: str) -> Value:
+    """The median latency of one row at one connection beyond the fastest bare call, in ms."""
+    mine = median(dialect, model, ONE, p50)
+
+    def value(seen: Results) -> float | None:
+        bare = seen.library_call(model, 1)
+        return difference(mine(seen), bare / 1000 if bare is not None else None)
+
+    return value
+
+
+def row_share(dialect: str, model: str) -> Value:
+    """Rows per second of 1,024 rows a request, as a share of the fastest bare call's."""
+    mine = median(dialect, model, LARGE, per_second)
+
+    def value(seen: Results) -> float | None:
+        rate, bare = mine(seen), seen.library_call(model, LARGE.rows)
+        return rate * bare / 1e6 if rate is not None and bare is not None else None
+
+    return value
+
+
+def growth(what: What, relate: Callable[[float | None, float | None], float | None]) -> Value:
+    """How the last third of the soak relates to its second: the first fills pools and caches."""
+
+    def value(seen: Results) -> float | None:
+        third = len(seen.soak) // 3
+        if third == 0:
+            return None
+        earlier, later = seen.soak[third : 2 * third], seen.soak[2 * third :]
+        return relate(statistics.median(map(what, later)), statistics.median(map(what, earlier)))
+
+    return value
+
+
+def batching_gain(seen: Results) -> float | None:
+    """Requests per second of the network at 64 connections, with batching against without."""
+    return quotient(*(seen.median(peer, OIP, "network", SIXTY_FOUR, per_second) for peer in BATCHING))
+
+
+def batching_cost(seen: Results) -> float | None:
+    """What batching adds to the network's median latency at one connection, in ms."""
+    return difference(*(seen.median(peer, OIP, "network", ONE, p50) for peer in BATCHING))
+
+
+BATCHING = (SERIN, "Serin, batching off")
+
+
+def image(name: str) -> Value:
+    """A figure of images."""
+    return lambda seen: seen.images.get(name)
+
+
+def largest_memory(model: str) -> Value:
+    """The most that the server held at the end of any window."""
+    return lambda seen: max((w.memory for w in seen.windows if (w.peer, w.model) == (SERIN, model)), default=None)
+
+
+def ready(model: str) -> Value:
+    """Seconds from the server's start to readiness on one core."""
+    return lambda seen: seen.ready_seconds(SERIN, model)
+
+
+def share(value: float) -> str:
+    """Write a share as people compare costs."""
+    return f"1/{1 / value:.1f}"
+
+
+def times(value: float) -> str:
+    """Write a factor."""
+    return f"{value:.2f} x"
+
+
+def percent(value: float) -> str:
+    """Write a share in percent."""
+    return f"{100 * value:.0f} %"
+
+
+def milliseconds(value: float) -> str:
+    """Write a time in ms."""
+    return f"{value:.2f} ms"
+
+
+def seconds(value: float) -> str:
+    """Write a time in s."""
+    return f"{value:.1f} s"
+
+
+def megabytes(value: float) -> str:
+    """Write a size in MB."""
+    return f"{value:.0f} MB"
+
+
+def growth_megabytes(value: float) -> str:
+    """Write a change of size in MB."""
+    return f"{value:+.1f} MB"
+
+
+def kilobytes(value: float) -> str:
+    """Write a size in KB."""
+    return f"{value:.1f} KB"
+
+
+def of_trees(model: str, title: str) -> list[Target]:
+    """What is asked of a tree model."""
+    at = f"{title}, 16 connections"
+    bare = f"{title}, 1 connection, p50 beyond the bare call"
+    return [
+        *(
+            Target(
+                f"{at}, CPU per HTTP request as a share of {peer}'s", f"≤ 1/{parts}",
+                cpu_share(peer, dialect, JSON, model), 1 / parts, share,
+            )
+            for peer, dialect, parts in JSON_PEERS
+        ),
+        Target(f"{at}, HTTP p99 against the best peer's", "< 1 x", tail_share(model), 0.9999, times),
+        Target(
+            f"{at}, CPU per gRPC request as a share of MLServer's", "≤ 2/5 (1/2.5)",
+            cpu_share("MLServer", GRPC, GRPC, model), 0.4, share,
+        ),
+        *(
+            Target(
+                f"{title}, 1,024 rows by {dialect}, rows/s of the bare call's", "≥ 70 %",
+                row_share(dialect, model), 0.7, percent, least=True,
+            )
+            for dialect in (GRPC, BINARY)
+        ),
+        Target(f"{bare}, HTTP", "≤ 0.2 ms", beyond_library(JSON, model), 0.2, milliseconds),
+        Target(f"{bare}, gRPC", "≤ 0.4 ms", beyond_library(GRPC, model), 0.4, milliseconds),
+        *(
+            Target(
+                f"{title}, open loop at half capacity, {dialect} p99", "≤ 3 ms",
+                median(dialect, model, HALF, p99), 3, milliseconds,
+            )
+            for dialect in (JSON, GRPC)
+        ),
+        Target(f"{title}, resident memory at its largest", "≤ 160 MB", largest_memory(model), 160, megabytes),
+        Target(f"{title}, start to ready on one core", "≤ 2 s", ready(model), 2, seconds),
+    ]  # fmt: skip
+
+
+TARGETS: Sequence[Target] = (
+    *(target for model, title in TREES.items() for target in of_trees(model, title)),
+    Target("soak at 80 %, growth of memory", "none", growth(memory, difference), MEMORY_GROWTH_MB, growth_megabytes),
+    Target("soak at 80 %, p99 later against earlier", "no growth", growth(p99, quotient), P99_GROWTH, times),
+    Target("network, 64 connections, batching against none", "≥ 2 x", batching_gain, 2, times, least=True),
+    Target("network, 1 connection, p50 that batching adds", "≤ 0.2 ms", batching_cost, 0.2, milliseconds),
+    Target("runtime image of XGBoost, unpacked", "≤ 350 MB", image("runtime xgboost MB"), 350, megabytes),
+    Target("runtime image of LightGBM, unpacked", "≤ 350 MB", image("runtime lightgbm MB"), 350, megabytes),
+    Target("version layer beyond the artifact", "≤ 64 KB", image("version layer KB"), 64, kilobytes),
+    Target("`serin build` of a further version", "≤ 5 s", image("build s"), 5, seconds),
+)
