@@ -58,6 +58,8 @@ class Outputs:
                 repr(unknown[0]),
                 mismatch=False,
             )
+        if len(set(names)) != len(names):
+            raise schema.Refusal("DoubledOutput", "outputs", "each output once", f"{len(names)} names", mismatch=False)
         return tuple(self._by_name[name] for name in names)
 
 

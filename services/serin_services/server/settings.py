@@ -33,6 +33,11 @@ class Settings:
     # So long the probes give the reason before the process ends and the kubelet records it.
     refusal_seconds: float = 3.0
     termination_log: Path = Path("/dev/termination-log")
+    # What one request may hold, and how long it may take to arrive and, where this is not 0, to be answered.
+    max_body_bytes: int = number(16 * MIB, LARGEST_BYTES)
+    max_rows: int = number(100_000, 1 << 30)
+    read_seconds: float = 30.0
+    deadline_seconds: float = 0.0
     # Where predictions are logged (`predictions.addresses` reads it), of which share of requests, and how many bytes
     # may wait to be written.
     prediction_log: str = ""

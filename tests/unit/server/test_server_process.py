@@ -134,7 +134,7 @@ def test_it_says_what_is_wrong_with_a_request(good: server_process.ServerProcess
         "got": "3",
     }
     assert answer.headers["x-model-version"] == "1.2.0"
-    assert len(answer.headers["x-request-id"]) == 16
+    assert len(answer.headers["x-request-id"]) == 24
 
 
 def test_other_methods_paths_and_sizes_are_refused(good: server_process.ServerProcess) -> None:

@@ -1,0 +1,215 @@
+"""Which endpoint answers a request, with what limits, and how what goes wrong is put into a status."""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable
+from urllib.parse import unquote_to_bytes
+
+import httptools
+
+from serin.api import names
+from serin_services.server import inference, schema, state, telemetry
+from serin_services.server.http import endpoints, messages
+from serin_services.server.http.endpoints import Call, Endpoint
+from serin_services.server.http.messages import Request, Response
+
+log = logging.getLogger("serin.server")
+
+Page = Callable[[], Response]
+
+# W3C's name for the trace that an answer is part of.
+TRACE_RESPONSE = b"traceresponse"
+DEADLINE = b"x-request-timeout-ms"
+GRPC_DEADLINE = b"grpc-timeout"
+GRPC_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
+UNIT_SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+
+
+class Application:
+    """The endpoints and pages of one model version; a path that is none of theirs is for whoever stands behind."""
+
+    def __init__(
+        self,
+        current: state.State,
+        model: inference.Inference | None,
+        asked: dict[bytes, Endpoint],
+        pages: dict[bytes, Page],
+        deadline_seconds: float = 0.0,
+    ) -> None:
+        self._state = current
+        self._model = model
+        self._endpoints = asked
+        self._pages = pages
+        self._deadline_seconds = deadline_seconds
+        self._ids = messages.Ids()
+        self._version = {names.VERSION_HEADER.encode(): model.manifest.version.encode()} if model else {}
+
+    def respond(self, request: Request) -> Response | Awaitable[Response] | None:
+        """Answer a request at once or later, or leave it to whoever stands behind."""
+        endpoint = self._endpoints.get(request.target)
+        if endpoint is None:
+            path = path_of(request.target)
+            endpoint = self._endpoints.get(path)
+            if endpoint is None:
+                return self._show(request, path)
+        return self._ask(request, endpoint)
+
+    def knows(self, path: bytes) -> bool:
+        """Whether a path is one of ours."""
+        return path in self._endpoints or path in self._pages
+
+    def fail(self, status: int, reason: str, message: str) -> Response:
+        """Answer what is no request, or one that is not read to its end."""
+        return self._fail(time.perf_counter(), self._ids.make(), endpoints.fail, schema_limit(status, reason, message))
+
+    def leaving(self) -> bool:
+        """Whether no new connection should come here."""
+        return self._state.phase is state.Phase.DRAINING
+
+    def _show(self, request: Request, path: bytes) -> Response | None:
+        page = self._pages.get(path)
+        if page is not None:
+            if request.method not in {b"GET", b"HEAD"}:
+                return self._wrong_method(request, path, b"GET, HEAD")
+            response = page()
+        elif self._model is None:
+            response = Response(503, endpoints.fail(503, self._state.reason, self._state.message))
+        elif path.startswith((b"/v2/", b"/v1/")):
+            message = f"path: expected one of this model's, which /docs.json lists, got {path[:200].decode('latin-1')}"
+            response = Response(404, endpoints.fail(404, "NotFound", message))
+        else:
+            return None
+        response.headers.update(self._version)
+        response.headers[messages.REQUEST_ID] = messages.given_id(request.headers) or self._ids.make()
+        return response
+
+    def _ask(self, request: Request, endpoint: Endpoint) -> Response | Awaitable[Response]:
+        started = time.perf_counter()
+        model = self._model
+        headers = request.headers
+        request_id = messages.given_id(headers)
+        try:
+            if request.method != b"POST":
+                return self._wrong_method(request, path_of(request.target), b"POST")
+            if model is None:
+                return self._show(request, request.target) or self.fail(503, self._state.reason, self._state.message)
+            deadline = self._deadline(headers)
+            if endpoint.is_slow(request):
+                return self._answer_later(started, model, request, endpoint, deadline)
+            call = endpoint.read(request)
+            if model.answers_now(call.inputs):
+                return self._write(started, model, request, call, model.predict_now(call.inputs))
+            return self._answer_later(started, model, request, endpoint, deadline, call)
+        except Exception as error:  # noqa: BLE001 - each becomes an answer
+            return self._fail(started, request_id or self._ids.make(), endpoint.fail, error)
+
+    async def _answer_later(
+        self,
+        started: float,
+        model: inference.Inference,
+        request: Request,
+        endpoint: Endpoint,
+        deadline: float | None,
+        call: Call | None = None,
+    ) -> Response:
+        """Predict what others should not wait for, read in a thread where reading it takes long."""
+        try:
+            if call is None:
+                call = await asyncio.to_thread(endpoint.read, request)
+            answer = await model.predict(call.inputs, deadline)
+            return self._write(started, model, request, call, answer)
+        except Exception as error:  # noqa: BLE001 - each becomes an answer
+            request_id = messages.given_id(request.headers) or (call and call.request_id) or self._ids.make()
+            return self._fail(started, request_id, endpoint.fail, error)
+
+    def _write(
+        self, started: float, model: inference.Inference, request: Request, call: Call, answer: inference.Answer
+    ) -> Response:
+        request_id = messages.given_id(request.headers) or call.request_id or self._ids.make()
+        response = call.write(answer, request_id)
+        response.headers.update(self._version)
+        response.headers[messages.REQUEST_ID] = request_id
+        # Before the answer goes out, so that whoever has the answer also finds it counted.
+        seconds = time.perf_counter() - started
+        model.telemetry.count_request(telemetry.Request("http", "ok", "200", seconds))
+        if model.watch is not None:
+            headers = list(request.headers.items())
+            trace = model.watch.see("http", request_id, call.inputs, answer, seconds, headers)
+            if trace:
+                response.headers[TRACE_RESPONSE] = trace.encode() if isinstance(trace, str) else trace
+        return response
+
+    def _fail(self, started: float, request_id: bytes, make_body: Callable[..., bytes], error: Exception) -> Response:
+        """Say what is wrong, and count it."""
+        mismatch = False
+        if isinstance(error, schema.Refusal):
+            response = Response(error.status, make_body(error.status, error.reason, str(error), error))
+            mismatch = error.mismatch
+        elif isinstance(error, schema.Limit):
+            response = Response(error.http_status, make_body(error.http_status, error.reason, error.message))
+            if error.retry_after is not None:
+                response.headers[b"retry-after"] = b"%d" % error.retry_after
+        else:
+            log.error("request %s failed", request_id.decode(), exc_info=error)
+            message = f"the prediction failed; the log tells more of {request_id.decode()}"
+            response = Response(500, make_body(500, "InternalError", message))
+        response.headers.update(self._version)
+        response.headers[messages.REQUEST_ID] = request_id
+        if self._model is not None:
+            outcome = "refused" if response.status < 500 else "failed"
+            seconds = time.perf_counter() - started
+            counted = telemetry.Request("http", outcome, str(response.status), seconds, mismatch)
+            self._model.telemetry.count_request(counted)
+        return response
+
+    def _wrong_method(self, request: Request, path: bytes, allowed: bytes) -> Response:
+        came = f"{request.method.decode()} {path.decode('latin-1')}"
+        error = schema_limit(405, "MethodNotAllowed", f"method: expected {allowed.decode()}, got {came}")
+        response = self._fail(time.perf_counter(), self._ids.make(), endpoints.fail, error)
+        response.headers[b"allow"] = allowed
+        return response
+
+    def _deadline(self, headers: dict[bytes, bytes]) -> float | None:
+        """Give the moment, on the event loop's clock, at which the client waits no longer."""
+        seconds = self._deadline_seconds or None
+        if DEADLINE in headers or GRPC_DEADLINE in headers:
+            asked = asked_seconds(headers)
+            seconds = min(asked, seconds) if seconds else asked
+        return None if seconds is None else asyncio.get_running_loop().time() + seconds
+
+
+def asked_seconds(headers: dict[bytes, bytes]) -> float:
+    """Read how long the client waits, in milliseconds or in gRPC's form (100m is a tenth of a second)."""
+    if DEADLINE in headers:
+        text = headers[DEADLINE]
+        if text.isdigit() and len(text) <= 8:
+            return int(text) / 1000
+        raise schema.Refusal(
+            "InvalidRequest", DEADLINE.decode(), "milliseconds, at most 8 digits", repr(text[:40]), mismatch=False
+        )
+    found = GRPC_TIMEOUT.fullmatch(headers[GRPC_DEADLINE])
+    if not found:
+        raise schema.Refusal(
+            "InvalidRequest",
+            GRPC_DEADLINE.decode(),
+            "at most 8 digits and one of H, M, S, m, u, n",
+            repr(headers[GRPC_DEADLINE][:40]),
+            mismatch=False,
+        )
+    return int(found[1]) * UNIT_SECONDS[found[2]]
+
+
+def schema_limit(status: int, reason: str, message: str) -> schema.Limit:
+    """Make an error of what HTTP alone knows."""
+    return schema.Limit(reason, message, status, "UNAVAILABLE")
+
+
+def path_of(target: bytes) -> bytes:
+    """Give the decoded path of a request's target."""
+    try:
+        path: bytes = httptools.parse_url(target).path or b"/"
+    except httptools.HttpParserInvalidURLError:
+        return target
+    return unquote_to_bytes(path) if b"%" in path else path
