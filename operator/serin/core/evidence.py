@@ -15,6 +15,8 @@ Z = 3.0
 LEAST_BAD = 5
 # A share may differ from the weight by so much and still follow it (the Gateway API conformance tests' tolerance).
 SHARE_TOLERANCE = 0.05
+# Below so many of the candidate's answers, 10 % and 25 % look alike.
+LEAST_SHARED = 100
 
 
 class Verdict(enum.StrEnum):
@@ -228,8 +230,9 @@ def combine(assessments: Sequence[Assessment], requests: float, minimum: float) 
 def follows_weight(candidate: float, stable: float, weight: int, minimum: float) -> tuple[bool | None, str]:
     """Tell whether counted answers follow a weight in percent, or None while there are too few to tell.
 
-    The score interval of the candidate's share must touch weight ± 5 points, and be narrow enough (its half within
-    5 points, or the minimum of the candidate's requests) that a share that stayed where it was would not touch it too.
+    The score interval of the candidate's share must touch weight ± 5 points, and be narrow enough (its half within 5
+    points, or the minimum of the candidate's requests, at least 100) that a share that stayed where it was would not touch
+    it too: of 20 answers at 10 %, 20 to 45 % cannot be told apart.
     """
     total = candidate + stable
     low, high = wilson(candidate, total)
@@ -238,7 +241,7 @@ def follows_weight(candidate: float, stable: float, weight: int, minimum: float)
     message = f"{candidate:g} of {total:g} answers ({share:.1%}) came from the candidate; its weight is {weight} %"
     if not (low <= wanted + SHARE_TOLERANCE and high >= wanted - SHARE_TOLERANCE):
         return False, message
-    if candidate < minimum and (high - low) / 2 > SHARE_TOLERANCE:
+    if candidate < max(minimum, LEAST_SHARED) and (high - low) / 2 > SHARE_TOLERANCE:
         return None, message
     return True, message
 

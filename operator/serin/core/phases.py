@@ -47,6 +47,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     ),
     *(Transition(source, Phase.PAUSED, "pause is asked for") for source in _UNDER_TEST),
     *(Transition(Phase.PAUSED, target, "resume is asked for") for target in _UNDER_TEST),
+    Transition(Phase.PAUSED, Phase.PRODUCTION, "promote is asked for in a paused bake"),
     Transition(Phase.PENDING, Phase.ROLLING_BACK, "the deadline has passed, or a person asks"),
     *(
         Transition(source, Phase.ROLLING_BACK, "an alert, a Fail, lost pods, or a person")
@@ -65,6 +66,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     *(Transition(source, Phase.STOPPED, "stop is asked for") for source in Phase if source is not Phase.STOPPED),
     Transition(Phase.STOPPED, Phase.PENDING, "resume is asked for"),
     Transition(Phase.STOPPED, Phase.PRODUCTION, "resume, and the spec names the stable version"),
+    Transition(Phase.STOPPED, Phase.ROLLED_BACK, "resume, and the spec names the version that was rolled back"),
 )
 
 _ALLOWED = frozenset((transition.source, transition.target) for transition in TRANSITIONS)

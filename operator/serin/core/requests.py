@@ -49,7 +49,7 @@ def _promote(state: State, observation: Observation, now: datetime) -> Decision:
     if not observation.pods_of(state.candidate).full:
         raise RefusedError(f"not all pods of version {state.candidate.version} are ready")
     text = f"version {state.candidate.version} is promoted by request"
-    if state.phase is Phase.BAKING:
+    if state.testing is Phase.BAKING:
         return take_over(state, now, Reason.PROMOTED, text)
     return enter(dataclasses.replace(state, weight=100), Phase.BAKING, now, Reason.FULL_WEIGHT, text)
 
@@ -71,6 +71,9 @@ def _resume(state: State, observation: Observation, now: datetime) -> Decision:
             return enter(state, Phase.PRODUCTION, now, Reason.RESUMED, "resumed by request")
         if state.leaving:
             raise RefusedError(f"version {state.leaving.version} is still draining; ask again")
+        if state.failure and state.failure.revision == target.revision:
+            text = f"resumed by request; version {target.version} stays rolled back"
+            return enter(state, Phase.ROLLED_BACK, now, Reason.RESUMED, text)
         return begin(state, target, now, Reason.RESUMED)
     if state.phase is not Phase.PAUSED or state.resume is None:
         raise _refuse(Verb.RESUME, state, "it goes on after pause or stop")

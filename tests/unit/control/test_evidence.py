@@ -260,11 +260,18 @@ def test_whether_answers_follow_a_weight(candidate: float, stable: float, weight
 
 
 @pytest.mark.parametrize(("before", "after"), [(10, 25), (25, 50), (50, 100)])
-@given(requests=st.integers(100, 20_000))
+@given(requests=st.integers(1, 20_000), minimum=st.integers(1, 200))
 def test_a_share_that_stayed_where_it_was_is_not_taken_for_the_new_weight(
-    before: int, after: int, requests: int
+    before: int, after: int, requests: int, minimum: int
 ) -> None:
-    """From the minimum of requests on, at the default steps."""
+    """However few requests the plan asks for."""
+    stable = requests * (100 - before) / before
+    assert evidence.follows_weight(requests, round(stable), after, minimum)[0] is not True
+
+
+@pytest.mark.parametrize(("before", "after"), [(10, 25), (25, 50), (50, 100)])
+@given(requests=st.integers(100, 20_000))
+def test_a_share_is_told_from_the_next_from_a_hundred_requests_on(before: int, after: int, requests: int) -> None:
     stable = requests * (100 - before) / before
     assert evidence.follows_weight(requests, round(stable), after, 100)[0] is False
     assert evidence.follows_weight(requests, round(stable), before, 100)[0] is True

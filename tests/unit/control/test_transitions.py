@@ -86,6 +86,7 @@ WALKS = (
     Walk("promote while staging", state(Phase.STAGING), Phase.BAKING, asking("promote"), weight=100),
     Walk("promote while paused", PAUSED[Phase.CANARY], Phase.BAKING, asking("promote"), weight=100),
     Walk("promote while in canary", state(Phase.CANARY), Phase.BAKING, asking("promote"), weight=100),
+    Walk("promote in a paused bake", PAUSED[Phase.BAKING], Phase.PRODUCTION, asking("promote"), weight=0),
     Walk("promote while baking", state(Phase.BAKING), Phase.PRODUCTION, asking("promote"), weight=0),
     Walk("no step below 100 %", state(Phase.STAGING), Phase.BAKING, seeing(plan=ONLY_100), now=120, weight=100),
     *(Walk(f"pause in {phase}", state(phase), Phase.PAUSED, asking("pause")) for phase in TESTED),
@@ -123,6 +124,13 @@ WALKS = (
         if phase is not Phase.STOPPED
     ),
     Walk("resume after stop", state(Phase.STOPPED, leaving=None), Phase.PENDING, asking("resume", target=V2.target)),
+    Walk(
+        "resume with the version that was rolled back",
+        state(Phase.STOPPED, leaving=None, failure=failure()),
+        Phase.ROLLED_BACK,
+        asking("resume", target=V2.target),
+        reason=Reason.RESUMED,
+    ),
     Walk("resume with the stable version", state(Phase.STOPPED, leaving=None), Phase.PRODUCTION, asking("resume")),
 )  # fmt: skip
 
@@ -183,10 +191,11 @@ def test_no_row_stands_twice_and_every_row_says_when() -> None:
 
 
 def test_production_is_reached_only_by_versions_that_carry_everything() -> None:
-    """A version in Staging or Canary cannot become stable in one move."""
+    """A version in Staging or Canary cannot become stable in one move; of the paused ones, only a bake can."""
     assert {source for source, target in TABLE if target is Phase.PRODUCTION} == {
         Phase.PENDING,
         Phase.BAKING,
+        Phase.PAUSED,
         Phase.SUPERSEDED,
         Phase.ROLLED_BACK,
         Phase.STOPPED,
