@@ -36,8 +36,8 @@ RUN sed -n '/^xgboost-cpu==/,/# via/p' /build/server-xgboost.txt > /build/openmp
     && mkdir /opt/openmp && cp /build/openmp/xgboost_cpu.libs/libgomp*.so* /opt/openmp/libgomp.so.1
 
 # What serving never loads goes out before it becomes a layer: tests, type stubs, sources of compiled modules, ONNX
-# Runtime's converters, and of SciPy (110 MB, of which the tree libraries import scipy.sparse alone) all the rest, its own
-# BLAS included. The check at the end, and a prediction in the tests, say so if a library comes to need more.
+# Runtime's converters and its library for C, and of SciPy (110 MB, of which the tree libraries import scipy.sparse alone)
+# all the rest, its own BLAS included. The check at the end, and a prediction in the tests, fail if more comes to be needed.
 FROM tools AS runtime-venv
 ARG FAMILY
 COPY requirements/server-${FAMILY}.txt /build/server.txt
@@ -46,6 +46,7 @@ RUN /build/tools/bin/uv pip sync --quiet --python /opt/venv/bin/python --require
     && find . -depth -type d \( -name tests -o -name test \) -exec rm -rf {} + \
     && find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.[ach]' -o -name '*.hpp' \) -delete \
     && rm -rf scipy.libs onnxruntime/tools onnxruntime/transformers onnxruntime/quantization \
+        onnxruntime/capi/libonnxruntime.so.* \
     && find . -mindepth 2 -maxdepth 2 -path './scipy/*' -type d ! -name _lib ! -name sparse -exec rm -rf {} + \
     && PYTHONHASHSEED=0 python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
 
@@ -76,8 +77,9 @@ ARG FAMILY
 COPY --from=openmp /opt/openmp /opt/openmp
 COPY --from=runtime-venv /opt/venv /opt/venv
 COPY --from=runtime-source /opt/serin /opt/serin
+# ONNX Runtime and BentoML would report home.
 ENV SERIN_FAMILY=${FAMILY} SERIN_PACKAGE=/package LD_LIBRARY_PATH=/opt/openmp OMP_NUM_THREADS=1 \
-    BENTOML_DO_NOT_TRACK=1 BENTOML_HOME=/tmp/bentoml
+    ORT_DISABLE_TELEMETRY=1 BENTOML_DO_NOT_TRACK=1 BENTOML_HOME=/tmp/bentoml
 # A runtime that lacks something its library needs fails here, not in a cluster.
 RUN ["/opt/venv/bin/python", "-c", "import importlib, os, serin_services.server.main; \
     family = os.environ['SERIN_FAMILY']; \
