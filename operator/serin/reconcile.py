@@ -93,6 +93,9 @@ class Reconciler:
             # Somebody wrote the object meanwhile: the decision is forgotten, and the newer object is on its way here.
             self._memories.pop(key, None)
             return _CONFLICT_SECONDS
+        except cluster.TerminatingError:
+            # The object is about to be deleted with its namespace; the watch tells when it is.
+            return None
         except Exception:
             self._export.errors.labels(*key).inc()
             raise

@@ -69,6 +69,10 @@ class ConflictError(ApiError):
     """The object has changed since it was read (409 Conflict)."""
 
 
+class TerminatingError(ApiError):
+    """The namespace is being deleted, and takes nothing new (403 Forbidden, cause NamespaceTerminating)."""
+
+
 class ExpiredError(Exception):
     """A watch's position is too old: everything must be listed again (410 Gone)."""
 
@@ -190,8 +194,7 @@ class Cluster:
             response = await self._send(method, path, query or [], body, content, 30)
             data = await response.read()
         if response.status >= 400:
-            refused = ConflictError if response.status == 409 else ApiError
-            raise refused(response.status, _read_message(data))
+            raise make_refusal(response.status, data)
         found: Object = json.loads(data)
         return found
 
@@ -234,6 +237,15 @@ async def _read_lines(content: Any) -> AsyncIterator[Object]:  # noqa: ANN401 - 
             return
         event: Object = json.loads(line)
         yield event
+
+
+def make_refusal(status: int, data: bytes) -> ApiError:
+    """Make an error of the API server's answer, of the kind that a caller may want to tell apart."""
+    if status == 409:
+        return ConflictError(status, _read_message(data))
+    if status == 403 and b'"NamespaceTerminating"' in data:
+        return TerminatingError(status, _read_message(data))
+    return ApiError(status, _read_message(data))
 
 
 def _read_message(data: bytes) -> str:
