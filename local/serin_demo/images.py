@@ -37,11 +37,11 @@ def make_package(data: models.Data, model: models.Model, scratch: Path) -> folde
 def build_version(package: folder.Package, engine: engines.Engine, progress: builds.Progress) -> str:
     """Build the image of a version and give its name.
 
-    The tag changes with everything that is in the image, so a node that pulls an image only once never has an old one.
+    The tag changes with everything that makes a difference, so a node that pulls an image only once never has an old one.
     """
     version = package.manifest.version
     runtime = builds.ensure_runtime(engine, package.manifest.family, progress).rpartition(":")[2]
-    name = f"{story.NAME}:{version}-{package.digest[:8]}-{runtime[:8]}"
+    name = f"{story.NAME}:{version}-{package.manifest.identity()[:8]}-{runtime[:8]}"
     builds.build(package, name, engine.program, progress)
     return _add_fault(name, engine) if version in story.BAD_VERSIONS else name
 

@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from serin_services.package import errors, make
+from serin_services.package import errors, make, options
 
 
 def package(  # noqa: PLR0913, PLR0917 - each parameter is an option of the command
@@ -35,9 +35,9 @@ def package(  # noqa: PLR0913, PLR0917 - each parameter is an option of the comm
             source=source,
             model=model,
             version=version,
-            features=make.read_features(features) if features else None,
+            features=options.read_features(features) if features else None,
             labels=tuple(label.strip() for label in labels.split(",")) if labels else None,
-            metrics={name: make.number(name, text) for name, text in pairs("--metric", metric).items()},
+            metrics={name: options.number(name, text) for name, text in pairs("--metric", metric).items()},
             lineage=pairs("--lineage", lineage),
             allow_nan=allow_nan,
         )

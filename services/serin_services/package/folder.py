@@ -10,32 +10,42 @@ from pathlib import Path
 
 import pydantic
 
-from serin_services.package import errors, families, manifest
+from serin_services.package import errors, families, forms, manifest
 
-MAX_ARTIFACT_BYTES = 1024 * 1024 * 1024
-MAX_PROJECT_BYTES = 64 * 1024
+# Of a file, by its role.
+MAX_BYTES = {"artifact": 1024 * 1024 * 1024, "form": 1024 * 1024 * 1024, "project": 64 * 1024}
 BENTOFILE = "bentofile.yaml"
 
 
 @dataclasses.dataclass(frozen=True)
 class Package:
-    """A package whose files are all what its manifest says; its digest is the manifest's, which holds theirs."""
+    """A package whose files are all what its manifest says; its digest is the manifest's, which holds theirs.
+
+    What the model starts from is kept in memory until it is read.
+    """
 
     path: Path
     manifest: manifest.Manifest
     digest: str
-    artifact: bytes
+    contents: dict[str, bytes]
 
     @property
     def family(self) -> families.Family:
         """The family that the artifact belongs to."""
         return families.FAMILIES[self.manifest.family]
 
+    def read(self, path: str) -> bytes:
+        """Give a file as it was checked; one that is no longer in memory is read and checked again."""
+        if path in self.contents:
+            return self.contents.pop(path)
+        file = next(file for file in self.manifest.files if file.path == path)
+        return verified(self.path, file, self.manifest.family)
+
 
 def read(path: Path) -> Package:
     """Read a package folder and check all of it.
 
-    The artifact is read once and given on from memory, so what was checked is what is parsed.
+    What the model is opened from is given on from memory, so what was checked is what is parsed.
 
     Raises:
         errors.PackageError: anything is not as the manifest says.
@@ -50,22 +60,22 @@ def read(path: Path) -> Package:
             f"{path}: {extra[0]!r} is not in {manifest.FILE_NAME} ({len(extra)} such); expected only "
             f"{', '.join(sorted(listed))}; remove what does not belong there, or make the package again",
         )
-    contents = {file.path: verified(path, file) for file in document.files}
-    artifact = contents[document.artifact.path]
-    families.check_format(families.FAMILIES[document.family], artifact, str(path / document.artifact.path))
-    return Package(path, document, sha256(content), artifact)
+    start = document.routes[0][1]
+    contents: dict[str, bytes] = {}
+    for file in document.files:
+        checked = verified(path, file, document.family)
+        if file.path == start:
+            contents[start] = checked
+    return Package(path, document, sha256(content), contents)
 
 
 def open_package(package: Package) -> families.Predictor:
-    """Open the model of a checked package.
+    """Open the model of a checked package, in the form that its plan begins with.
 
     Raises:
         errors.PackageError: the library refuses the artifact, or it is not the model that the manifest describes.
     """
-    opened = families.open_model(package.family, package.artifact, str(package.path / package.manifest.artifact.path))
-    families.check_schema(package.manifest, opened.inspection)
-    families.check_predicts(opened, package.family)
-    return opened.predictor
+    return forms.open_planned(package.manifest, package.read, str(package.path))
 
 
 def write(target: Path, document: manifest.Manifest, contents: dict[str, bytes]) -> str:
@@ -153,14 +163,16 @@ def parse(content: bytes, path: Path) -> manifest.Manifest:
     raise errors.PackageError("ManifestInvalid", f"{path}: {said}; make the package again with `serin package`")
 
 
-def verified(path: Path, file: manifest.File) -> bytes:
-    """Read a file and refuse it when its size or digest is another than the manifest's."""
-    limit = MAX_ARTIFACT_BYTES if file.role == "artifact" else MAX_PROJECT_BYTES
-    content = read_limited(path / file.path, limit, f"the {file.role} file")
+def verified(path: Path, file: manifest.File, family: str) -> bytes:
+    """Read a file and refuse it when its size or digest is another than the manifest's, or its format not its role's."""
+    content = read_limited(path / file.path, MAX_BYTES[file.role], f"the {file.role} file")
     if len(content) != file.size or sha256(content) != file.sha256:
         raise errors.PackageError(
             "WrongDigest",
             f"{path / file.path}: expected {file.size} bytes with sha256 {file.sha256}, got {len(content)} bytes with "
             f"sha256 {sha256(content)}; the file was changed since: make the package or the image again",
         )
+    if file.role != "project":
+        expected = families.FAMILIES[family if file.role == "artifact" else "onnx"]
+        families.check_format(expected, content, str(path / file.path))
     return content

@@ -1,15 +1,14 @@
 """Makes a package of a trained model, and fills in what the model itself knows."""
 
-import csv
 import dataclasses
-import json
-import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydantic
 
-from serin_services.package import errors, families, folder, manifest
+from serin_services.package import errors, families, folder, forms, manifest, measuring, sources, tasks
+from serin_services.package.conversion import form as conversion
 
 # BentoML's own file, so that the folder is a project that `bentoml build` takes.
 BENTOFILE = """\
@@ -28,23 +27,43 @@ envs:
 - name: BENTOML_DO_NOT_TRACK
   value: "1"
 """
+FORM_FILE = "form.onnx"
+# Of the inputs that a network is measured with.
+POOL_BYTES, POOL_ROWS = 64 * 1024 * 1024, 2048
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """What a package is made of; features and labels that are not given are taken from the model."""
+    """What a package is made of; what is not given is taken from the model, or found by trying it.
 
-    source: Path
+    The source is a file, or `module:function` of a function that makes a PyTorch network.
+    """
+
+    source: Path | str
     model: str
     version: str
     features: tuple[manifest.Feature, ...] | None = None
     labels: tuple[str, ...] | None = None
+    task: manifest.Task | None = None
+    quantiles: tuple[float, ...] = ()
+    scaler: dict[str, Any] | None = None
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     lineage: dict[str, str] = dataclasses.field(default_factory=dict)
     allow_nan: bool = False
 
 
-def make(recipe: Recipe, target: Path, *, replace: bool = False) -> folder.Package:
+@dataclasses.dataclass(frozen=True)
+class Forms:
+    """The forms that a package gets, the plan made of their measurement, and the files that they need."""
+
+    forms: tuple[manifest.Form, ...]
+    plan: tuple[manifest.Step, ...]
+    contents: dict[str, bytes]
+
+
+def make(
+    recipe: Recipe, target: Path, *, replace: bool = False, effort: measuring.Effort = measuring.FULL
+) -> folder.Package:
     """Make the folder, read it back with every check, and open the model from it.
 
     Raises:
@@ -54,11 +73,13 @@ def make(recipe: Recipe, target: Path, *, replace: bool = False) -> folder.Packa
     for problem in (manifest.name_problem(recipe.model), manifest.version_problem(recipe.version)):
         if problem:
             raise errors.PackageError("InvalidName", problem)
-    artifact = folder.read_limited(recipe.source, folder.MAX_ARTIFACT_BYTES, "the model file")
-    family = families.recognise(artifact, str(recipe.source))
-    opened = families.open_model(family, artifact, str(recipe.source))
-    document, contents = describe(recipe, family, opened.inspection, artifact)
-    families.check_schema(document, opened.inspection)
+    source = sources.read(recipe.source)
+    family = families.recognise(source.artifact, source.where)
+    opened = families.open_model(family, source.artifact, source.where)
+    document, contents = describe(recipe, source, family, opened, effort)
+    for file in document.files:
+        if file.role != "project":
+            forms.open_form(document, file.path, contents.__getitem__, source.where)
     folder.write(target, document, contents)
     made = folder.read(target)
     folder.open_package(made)
@@ -66,36 +87,44 @@ def make(recipe: Recipe, target: Path, *, replace: bool = False) -> folder.Packa
 
 
 def describe(
-    recipe: Recipe, family: families.Family, found: families.Inspection, artifact: bytes
+    recipe: Recipe,
+    source: sources.Source,
+    family: families.Family,
+    opened: families.OpenModel,
+    effort: measuring.Effort,
 ) -> tuple[manifest.Manifest, dict[str, bytes]]:
     """Write the manifest and the files beside it."""
-    name = f"model{artifact_suffix(family, artifact)}"
-    files = "\n".join(f"- {path}" for path in sorted([name, manifest.FILE_NAME, folder.BENTOFILE]))
-    bentofile = BENTOFILE.format(model=recipe.model, version=recipe.version, family=family.name, files=files).encode()
-    features = recipe.features or own_features(found)
-    if recipe.allow_nan:
-        features = tuple(feature.model_copy(update={"allow_nan": True}) for feature in features)
-    labels = recipe.labels or tuple(str(index) for index in range(found.classes))
+    name = f"model{artifact_suffix(family, source.artifact)}"
+    artifact = folder.make_file(name, "artifact", source.artifact)
+    inputs = describe_inputs(recipe, opened.inspection)
+    purpose = tasks.find(tasks.Wanted(recipe.task, recipe.labels, recipe.quantiles), opened, draw_inputs(inputs, 32))
+    made = make_forms(family, opened, artifact, source, inputs, effort)
+    contents = {name: source.artifact, **made.contents}
+    listed = "\n".join(f"- {path}" for path in sorted([*contents, manifest.FILE_NAME, folder.BENTOFILE]))
+    bentofile = BENTOFILE.format(model=recipe.model, version=recipe.version, family=family.name, files=listed).encode()
+    files = [artifact, *(folder.make_file(path, "form", content) for path, content in made.contents.items())]
     try:
-        inputs, outputs = families.describe_tensors(family, found, features)
         document = manifest.Manifest(
             model=recipe.model,
             version=recipe.version,
             family=family.name,
-            task=found.task,
+            task=purpose.task,
             inputs=inputs,
-            outputs=outputs,
-            classes=labels,
+            outputs=purpose.outputs,
+            classes=purpose.classes,
+            quantiles=recipe.quantiles,
+            activation=purpose.activation,
+            scaler=make_scaler(recipe.scaler, inputs),
+            forms=made.forms,
+            plan=made.plan,
             metrics=recipe.metrics,
-            lineage=recipe.lineage,
-            files=(
-                folder.make_file(name, "artifact", artifact),
-                folder.make_file(folder.BENTOFILE, "project", bentofile),
-            ),
+            lineage={**source.lineage, **recipe.lineage},
+            files=(*files, folder.make_file(folder.BENTOFILE, "project", bentofile)),
         )
     except pydantic.ValidationError as error:
         raise errors.PackageError("ManifestInvalid", manifest.describe(error)) from error
-    return document, {name: artifact, folder.BENTOFILE: bentofile}
+    families.check_schema(document, opened.inspection)
+    return document, {**contents, folder.BENTOFILE: bentofile}
 
 
 def artifact_suffix(family: families.Family, artifact: bytes) -> str:
@@ -103,10 +132,76 @@ def artifact_suffix(family: families.Family, artifact: bytes) -> str:
     return family.suffixes[-1] if artifact[1:].lstrip()[:1] == b'"' else family.suffixes[0]
 
 
-def own_features(found: families.Inspection) -> tuple[manifest.Feature, ...]:
-    """Take names and types from the model; features without a name get f0, f1 and so on."""
-    names = found.feature_names or tuple(f"f{index}" for index in range(found.width))
-    return tuple(manifest.Feature(name=name, dtype=dtype) for name, dtype in zip(names, found.dtypes, strict=True))
+def describe_inputs(recipe: Recipe, found: families.Inspection) -> tuple[manifest.Tensor, ...]:
+    """Put the features that the caller names into the model's first input; a network's rows get numbers for names."""
+    first, *others = found.inputs
+    features = recipe.features or first.features
+    width = first.shape[-1]
+    is_rows = not others and len(first.shape) == 2 and width != manifest.ANY and first.dtype in {"float32", "float64"}
+    if not features and is_rows:
+        features = tuple(manifest.Feature(name=f"f{index}") for index in range(width))
+    if recipe.allow_nan:
+        features = tuple(feature.model_copy(update={"allow_nan": True}) for feature in features)
+    if len(features) not in {0, width} and width != manifest.ANY:
+        raise errors.PackageError(
+            "FeatureSchemaMismatch",
+            f"--features: input {first.name!r} has {len(features)} features, but the model takes {width}; "
+            "name each of them once, in the model's order",
+        )
+    shape = (*first.shape[:-1], len(features)) if features else first.shape
+    return (first.model_copy(update={"features": features, "shape": shape}), *others)
+
+
+def make_scaler(given: dict[str, Any] | None, inputs: tuple[manifest.Tensor, ...]) -> manifest.Scaler | None:
+    """Make the scaler of the first input, unless it names another."""
+    if given is None:
+        return None
+    return manifest.Scaler.model_validate({"input": inputs[0].name, **given})
+
+
+def make_forms(
+    family: families.Family,
+    opened: families.OpenModel,
+    artifact: manifest.File,
+    source: sources.Source,
+    inputs: tuple[manifest.Tensor, ...],
+    effort: measuring.Effort,
+) -> Forms:
+    """Give a tree model its ONNX form, and measure what there is."""
+    original = opened.select(())
+    if opened.inspection.task is None:
+        measured = measuring.measure({family.form: original}, draw_inputs(inputs, POOL_ROWS), effort)
+        own = describe_form(family.form, artifact.path, source.difference, measured)
+        return Forms((own,), measuring.plan(measured), {})
+    allow_nan = [feature.allow_nan for feature in inputs[0].features]
+    trial = conversion.make(family, source.artifact, artifact.sha256, opened, allow_nan)
+    predictors: dict[manifest.FormName, families.Predictor] = {"native": original}
+    if trial.predictor:
+        predictors["onnx"] = trial.predictor
+    measured = measuring.measure(predictors, (trial.rows,), effort)
+    onnx = (
+        manifest.Form(name="onnx", difference=trial.difference, refused=trial.refused)
+        if trial.refused
+        else describe_form("onnx", FORM_FILE, trial.difference, measured)
+    )
+    return Forms(
+        (describe_form("native", artifact.path, 0.0, measured), onnx),
+        measuring.plan(measured),
+        {FORM_FILE: trial.content} if trial.content else {},
+    )
+
+
+def describe_form(
+    name: manifest.FormName, path: str, difference: float | None, measured: dict[str, dict[int, float]]
+) -> manifest.Form:
+    """Describe a form that may be used."""
+    return manifest.Form(name=name, path=path, difference=difference, microseconds=measured[name])
+
+
+def draw_inputs(inputs: tuple[manifest.Tensor, ...], most: int) -> tuple[np.ndarray[Any, Any], ...]:
+    """Make inputs of as many rows as fit into a bounded memory."""
+    one = sum(array.nbytes for array in tasks.make_inputs(inputs, 1))
+    return tasks.make_inputs(inputs, max(2, min(most, POOL_BYTES // one)))
 
 
 def check_target(target: Path, *, replace: bool) -> None:
@@ -118,52 +213,3 @@ def check_target(target: Path, *, replace: bool) -> None:
             "choose another folder" if replace else "choose another folder, or replace the package there with --force"
         )
         raise errors.PackageError("TargetExists", f"{target}: already exists; {hint}")
-
-
-def read_features(path: Path) -> tuple[manifest.Feature, ...]:
-    """Read features from JSON (names, or objects of name, dtype, unit, allow_nan) or CSV.
-
-    A CSV has either a header with the column `name` and a line for each feature, or is data whose header names them.
-    """
-    content = folder.read_limited(path, manifest.MAX_MANIFEST_BYTES, "the features file")
-    try:
-        given = json.loads(content) if path.suffix == ".json" else from_csv(content.decode())
-        if not isinstance(given, list):
-            raise errors.PackageError(
-                "InvalidFeatures", f"{path}: expected a list of features, got {type(given).__name__}"
-            )
-        return tuple(
-            manifest.Feature(name=item) if isinstance(item, str) else manifest.Feature.model_validate(item)
-            for item in given
-        )
-    except pydantic.ValidationError as error:
-        said = manifest.describe(error)
-    except ValueError as error:
-        said = str(error)
-    raise errors.PackageError("InvalidFeatures", f"{path}: {said}")
-
-
-def from_csv(text: str) -> list[Any]:
-    """Read features from CSV: blank cells count as not given."""
-    lines = list(csv.reader(text.splitlines()))
-    if not lines:
-        return []
-    header = [cell.strip() for cell in lines[0]]
-    if "name" not in header:
-        return header
-    return [
-        {column: cell.strip() for column, cell in zip(header, line, strict=False) if cell.strip()}
-        for line in lines[1:]
-        if line
-    ]
-
-
-def number(name: str, text: str) -> float:
-    """Read a metric's value."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise errors.PackageError("InvalidMetric", f"metric {name}: expected a finite number, got {text!r}")
-    return value

@@ -1,6 +1,7 @@
 """The manifest of a model package: what a version is, what goes in, what comes out, and which files it is made of."""
 
 import collections
+import hashlib
 import json
 import re
 from pathlib import PurePosixPath
@@ -10,9 +11,14 @@ import pydantic
 
 FILE_NAME = "manifest.json"
 
-Family = Literal["xgboost", "lightgbm"]
+Family = Literal["xgboost", "lightgbm", "onnx", "torch"]
 # What the first output means; `tensors` is a model whose outputs are handed on as they are.
 Task = Literal["binary", "multiclass", "regression", "quantile", "tensors"]
+# How the first output of the artifact becomes the probabilities of the classes, where it does not hold them: logits of
+# each class, the logit of the second of two, or its probability.
+Activation = Literal["softmax", "sigmoid", "complement"]
+# The ways to compute a model: by its family's own library, or by ONNX Runtime.
+FormName = Literal["native", "onnx"]
 DataType = Literal["float32", "float64", "int64", "bool"]
 # numpy's names of what an input or output tensor may hold.
 TensorType = Literal[
@@ -38,7 +44,13 @@ ModelName = Annotated[str, pydantic.StringConstraints(pattern=NAME_PATTERN)]
 Version = Annotated[str, pydantic.StringConstraints(pattern=VERSION_PATTERN)]
 Text = Annotated[str, pydantic.StringConstraints(min_length=1, max_length=253)]
 Quantile = Annotated[float, pydantic.Field(gt=0, lt=1)]
+Number = Annotated[float, pydantic.Field(allow_inf_nan=False)]
+NotNegative = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+# What a measurement may make another of.
+MEASURED = {"microseconds"}
 
 
 class Strict(pydantic.BaseModel):
@@ -86,7 +98,7 @@ class File(Strict):
     """One file of the package, by its path inside the folder, with the size in bytes and the digest of its content."""
 
     path: Text
-    role: Literal["artifact", "project"]
+    role: Literal["artifact", "form", "project"]
     size: int = pydantic.Field(ge=0)
     sha256: Sha256
 
@@ -98,6 +110,52 @@ class File(Strict):
         if path.startswith("/") or "\\" in path or "\0" in path or ".." in parts or str(PurePosixPath(path)) != path:
             raise ValueError(f"must be a plain relative path inside the package, got {path!r}")
         return path
+
+
+class Scaler(Strict):
+    """What is done to an input before the model sees it: (value - offset) / scale, for each position of its last axis."""
+
+    input: Text
+    offset: tuple[Number, ...] = pydantic.Field(min_length=1, max_length=MAX_FEATURES)
+    scale: tuple[Number, ...] = pydantic.Field(min_length=1, max_length=MAX_FEATURES)
+
+    @pydantic.model_validator(mode="after")
+    def fits_together(self) -> Self:
+        """Refuse lists of different lengths, and a scale of nothing, which would make infinities."""
+        if len(self.offset) != len(self.scale):
+            raise ValueError(f"scaler: {len(self.offset)} offsets do not fit {len(self.scale)} scales")
+        if 0 in self.scale:
+            raise ValueError(f"scaler.scale.{self.scale.index(0)}: expected a number other than 0")
+        return self
+
+
+class Form(Strict):
+    """One way to compute the model: from which file, how far from the original, and how long a call took.
+
+    A form that may not be used has the reason instead of a file.
+    """
+
+    name: FormName
+    path: Text | None = None
+    # The largest absolute difference of any output from the original's, over the sample rows.
+    difference: NotNegative | None = None
+    refused: Text | None = None
+    # The median of a call on one thread, by its number of rows, on the machine that made the package.
+    microseconds: dict[int, NotNegative] = {}
+
+    @pydantic.model_validator(mode="after")
+    def fits_together(self) -> Self:
+        """Refuse a form with neither a file nor a reason, or with both."""
+        if (self.path is None) == (self.refused is None):
+            raise ValueError(f"forms.{self.name}: expected either a path or the reason why it is refused")
+        return self
+
+
+class Step(Strict):
+    """Calls of up to this many rows are computed by this form; the last step has no limit."""
+
+    rows: int | None = pydantic.Field(default=None, ge=1)
+    form: FormName
 
 
 class Manifest(Strict):
@@ -114,6 +172,11 @@ class Manifest(Strict):
     classes: tuple[Text, ...] = pydantic.Field(default=(), max_length=MAX_CLASSES)
     # The quantile that each position of the first output's last axis stands for, ascending.
     quantiles: tuple[Quantile, ...] = ()
+    activation: Activation | None = None
+    scaler: Scaler | None = None
+    forms: tuple[Form, ...] = pydantic.Field(default=(), max_length=2)
+    # Which form computes a call, by its number of rows; without one, the artifact itself does.
+    plan: tuple[Step, ...] = pydantic.Field(default=(), max_length=8)
     metrics: dict[Text, float] = {}
     lineage: dict[Text, str] = {}
     files: tuple[File, ...] = pydantic.Field(min_length=1, max_length=MAX_FILES)
@@ -134,7 +197,38 @@ class Manifest(Strict):
             raise ValueError(f"quantiles: expected them ascending, got {list(self.quantiles)}")
         if sum(file.role == "artifact" for file in self.files) != 1:
             raise ValueError("files: exactly one file must have the role artifact")
+        if self.activation and self.task not in limits:
+            raise ValueError(f"activation: a {self.task} model has none, got {self.activation}")
+        self._check_scaler()
+        self._check_forms()
         return self
+
+    def _check_scaler(self) -> None:
+        """Refuse a scaler for an input that there is not, that is no float, or that has another width."""
+        if not self.scaler:
+            return
+        tensor = next((tensor for tensor in self.inputs if tensor.name == self.scaler.input), None)
+        if tensor is None or tensor.dtype not in {"float32", "float64"}:
+            raise ValueError(f"scaler.input: expected an input of float32 or float64, got {self.scaler.input!r}")
+        if len(tensor.shape) < 2 or tensor.shape[-1] not in {ANY, len(self.scaler.offset)}:
+            raise ValueError(f"scaler: {len(self.scaler.offset)} numbers do not fit the shape {list(tensor.shape)}")
+
+    def _check_forms(self) -> None:
+        """Refuse forms of files that are not there, files of no form, and a plan that does not end or names no form."""
+        check_names("forms", [form.name for form in self.forms])
+        usable = {form.name: form.path for form in self.forms if form.path}
+        roles = {file.path: file.role for file in self.files}
+        if strange := [name for name, path in usable.items() if roles.get(path, "project") == "project"]:
+            raise ValueError(f"forms.{strange[0]}.path: expected a file with the role artifact or form")
+        if spare := {path for path, role in roles.items() if role == "form"} - set(usable.values()):
+            raise ValueError(f"files: {min(spare)} has the role form, but no form is made of it")
+        if not self.plan:
+            return
+        if unknown := [step.form for step in self.plan if step.form not in usable]:
+            raise ValueError(f"plan: expected forms of {sorted(usable)}, got {unknown[0]!r}")
+        limits = [step.rows for step in self.plan]
+        if limits.pop() is not None or None in limits or limits != sorted(set(limits), key=lambda rows: rows or 0):
+            raise ValueError("plan: expected rows that ascend, and a last step without them")
 
     def _check_positions(self, what: str, count: int, least: int, most: int) -> None:
         """Hold the number of classes or quantiles against the task and the first output's last axis."""
@@ -156,9 +250,23 @@ class Manifest(Strict):
         return first.features if len(self.inputs) == 1 and len(first.shape) == 2 else ()
 
     @property
+    def routes(self) -> tuple[tuple[int | None, str], ...]:
+        """The plan by files: a call of up to so many rows is computed from this one."""
+        paths = {form.name: form.path for form in self.forms if form.path}
+        return tuple((step.rows, paths[step.form]) for step in self.plan) or ((None, self.artifact.path),)
+
+    @property
     def feature_names(self) -> list[str]:
         """The names of the features in the order of a row."""
         return [feature.name for feature in self.features]
+
+    def identity(self) -> str:
+        """Give the digest of what the version is, apart from what was measured where it was packaged.
+
+        The same model packaged twice has the same identity, while two measurements are never the same.
+        """
+        document = self.model_dump(mode="json", by_alias=True, exclude={"plan": True, "forms": {"__all__": MEASURED}})
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> bytes:
         """Write the manifest the same way each time, because its digest is the package's digest."""

@@ -52,6 +52,27 @@ def replace_artifact(content: bytes) -> Callable[[Path], None]:
     return apply
 
 
+def native_first(apply: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Have the model opened by its own library, whatever its measurement says."""
+
+    def both(path: Path) -> None:
+        apply(path)
+        edit(lambda document: document.update(plan=[{"form": "native"}]))(path)
+
+    return both
+
+
+def replace_form(content: bytes) -> Callable[[Path], None]:
+    """Put another form there, with a manifest that vouches for it and begins with it."""
+
+    def apply(path: Path) -> None:
+        (path / "form.onnx").write_bytes(content)
+        digest = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        edit(lambda d: (d["files"][1].update(digest), d.update(plan=[{"form": "onnx"}])))(path)
+
+    return apply
+
+
 class Bomb:
     def __reduce__(self) -> tuple[Any, ...]:
         return (os.mkdir, ("exploded",))
@@ -127,11 +148,32 @@ CORRUPTIONS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "an archive as artifact": (replace_artifact(b"PK\x03\x04zip"), "WrongFormat", "an archive"),
     "an empty artifact": (replace_artifact(b""), "WrongFormat", "an empty file"),
     "another family's artifact": (replace_artifact(packages.lightgbm_model()), "WrongFormat", "expected XGBoost"),
-    "a broken model": (replace_artifact(packages.xgboost_model()[:200]), "ModelInvalid", "xgboost cannot open it"),
+    "a broken model": (
+        native_first(replace_artifact(packages.xgboost_model()[:200])),
+        "ModelInvalid",
+        "xgboost cannot open it",
+    ),
     "another model": (
-        replace_artifact(packages.xgboost_model(names=("age", "income", "visits", "rate"))),
+        native_first(replace_artifact(packages.xgboost_model(names=("age", "income", "visits", "rate")))),
         "FeatureSchemaMismatch",
         "inputs[2] is 'rate', but the model calls it 'visits' (2 names differ)",
+    ),
+    "another model than the form was made of": (
+        lambda p: (
+            replace_artifact(packages.xgboost_model("multi:softprob"))(p),
+            edit(lambda d: d.update(plan=[{"form": "onnx"}]))(p),
+        ),
+        "FeatureSchemaMismatch",
+        "the ONNX form was made of another artifact",
+    ),
+    "a changed form": (lambda p: (p / "form.onnx").write_bytes(b"\x08\x08\x12"), "WrongDigest", "form.onnx"),
+    "no form": (lambda p: (p / "form.onnx").unlink(), "FileMissing", "the form file is missing"),
+    "a pickle as form": (replace_form(pickle.dumps(Bomb())), "WrongFormat", "a pickle"),
+    "a broken form": (replace_form(b"\x08\x08\x12\x05serin\x3a\x00"), "ModelInvalid", "onnxruntime cannot open it"),
+    "a plan with a form that there is not": (
+        edit(lambda d: d.update(forms=d["forms"][:1], files=[d["files"][0], d["files"][2]], plan=[{"form": "onnx"}])),
+        "ManifestInvalid",
+        "expected forms of ['native'], got 'onnx'",
     ),
     "a feature less": (
         edit(lambda d: d["inputs"][0].update(shape=[-1, 3], features=d["inputs"][0]["features"][:3])),
@@ -149,7 +191,7 @@ CORRUPTIONS: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "task is multiclass, but the model is for binary",
     ),
     "a model of three classes": (
-        replace_artifact(packages.xgboost_model("multi:softprob")),
+        native_first(replace_artifact(packages.xgboost_model("multi:softprob"))),
         "FeatureSchemaMismatch",
         "the model is for multiclass",
     ),

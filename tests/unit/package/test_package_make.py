@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serin_services.package import errors, families, folder, make
+from serin_services.package import errors, families, folder, make, options
 from support import packages
 
 KINDS = {
@@ -29,7 +29,7 @@ def test_it_takes_what_the_model_knows(artifact: bytes, task: str, classes: int,
     assert made.manifest.task == task
     assert made.manifest.classes == tuple(str(index) for index in range(classes))
     assert made.manifest.feature_names == list(packages.NAMES)
-    rows = packages.ROWS[:5].astype(made.family.row_dtype)
+    rows = packages.ROWS[:5].astype(made.manifest.inputs[0].dtype)
     (scores,) = folder.open_package(made).predict(rows)
     assert scores.shape == ((5, classes) if classes else (5,))
     if classes:
@@ -44,9 +44,9 @@ def test_it_takes_what_the_model_knows(artifact: bytes, task: str, classes: int,
 def test_objectives_that_train_the_same_model_give_the_same_probabilities(one: str, other: str) -> None:
     rows = packages.ROWS[:20].astype("float32")
     scores = [
-        families.open_model(families.FAMILIES["xgboost"], packages.xgboost_model(kind), "model").predictor.predict(
-            rows
-        )[0]
+        families.open_model(families.FAMILIES["xgboost"], packages.xgboost_model(kind), "model")
+        .select(())
+        .predict(rows)[0]
         for kind in (one, other)
     ]
 
@@ -59,10 +59,14 @@ def test_features_without_names_are_numbered(tmp_path: Path) -> None:
     assert made.manifest.feature_names == ["f0", "f1", "f2", "f3"]
 
 
-def test_the_same_model_makes_the_same_digest(tmp_path: Path) -> None:
-    made = [packages.make_package(tmp_path / name) for name in ("one", "two")]
+def test_the_same_model_has_the_same_identity_whatever_was_measured(tmp_path: Path) -> None:
+    one, same, other = (
+        packages.make_package(tmp_path / name, labels=labels).manifest
+        for name, labels in {"one": ("a", "b"), "same": ("a", "b"), "other": ("a", "c")}.items()
+    )
 
-    assert made[0].digest == made[1].digest
+    assert one.identity() == same.identity() != other.identity()
+    assert [file.sha256 for file in one.files] == [file.sha256 for file in same.files]
 
 
 RECIPES = {
@@ -113,7 +117,7 @@ FEATURE_FILES = {
 def test_it_reads_features(name: str, text: str, expected: list[tuple[str, str]], tmp_path: Path) -> None:
     (tmp_path / name).write_text(text)
 
-    features = make.read_features(tmp_path / name)
+    features = options.read_features(tmp_path / name)
 
     assert [(feature.name, feature.dtype) for feature in features] == expected
 
@@ -132,7 +136,7 @@ def test_it_refuses_features(name: str, text: str, said: str, tmp_path: Path) ->
     (tmp_path / name).write_text(text)
 
     with pytest.raises(errors.PackageError, match="InvalidFeatures") as caught:
-        make.read_features(tmp_path / name)
+        options.read_features(tmp_path / name)
 
     assert said in caught.value.message
 

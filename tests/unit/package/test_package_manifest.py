@@ -32,7 +32,37 @@ DOCUMENT = {
 FORECAST = {"name": "values", "dtype": "float32", "shape": [-1, 24, 2]}
 QUANTILES = {"task": "quantile", "classes": [], "quantiles": [0.1, 0.9], "outputs": [FORECAST]}
 
+FORM_FILE = {**FILE, "path": "form.onnx", "role": "form"}
+FORMS = {
+    "files": [FILE, FORM_FILE],
+    "forms": [{"name": "native", "path": "model.ubj"}, {"name": "onnx", "path": "form.onnx"}],
+}
+SCALER = {"input": "rows", "offset": [1, 2], "scale": [3, 4]}
+
 REFUSED = {
+    "a form with neither file nor reason": ({"forms": [{"name": "onnx"}]}, "either a path or the reason"),
+    "a form of no file": ({"forms": [{"name": "onnx", "path": "form.onnx"}]}, "forms.onnx.path"),
+    "a form twice": ({**FORMS, "forms": [FORMS["forms"][0]] * 2}, "stand more often: native"),
+    "a file of no form": ({**FORMS, "forms": FORMS["forms"][:1]}, "no form is made of it"),
+    "a plan of a form that there is not": ({"plan": [{"form": "onnx"}]}, "plan: expected forms of []"),
+    "a plan that ends": ({**FORMS, "plan": [{"rows": 5, "form": "onnx"}]}, "a last step without them"),
+    "a plan that falls": (
+        {**FORMS, "plan": [{"rows": 5, "form": "onnx"}, {"rows": 4, "form": "native"}, {"form": "onnx"}]},
+        "rows that ascend",
+    ),
+    "a time below zero": (
+        {**FORMS, "forms": [{**FORMS["forms"][0], "microseconds": {"1": -1}}, FORMS["forms"][1]]},
+        "forms.0.microseconds",
+    ),
+    "a scaler of another width": ({"scaler": {**SCALER, "offset": [1], "scale": [1]}}, "do not fit the shape"),
+    "a scaler of two lengths": ({"scaler": {**SCALER, "offset": [1]}}, "1 offsets do not fit 2 scales"),
+    "a scale of nothing": ({"scaler": {**SCALER, "scale": [1, 0]}}, "scaler.scale.1"),
+    "a scaler of an input that there is not": ({"scaler": {**SCALER, "input": "x"}}, "scaler.input"),
+    "an offset that is no number": ({"scaler": {**SCALER, "offset": [1, float("nan")]}}, "scaler.offset.1"),
+    "an activation of a regression": (
+        {"task": "regression", "classes": [], "activation": "softmax"},
+        "a regression model has none",
+    ),
     "an unknown schema": ({"schema": "serin.dev/package/v9"}, "schema"),
     "an unknown field": ({"pickle": "x"}, "pickle"),
     "a model name with capitals": ({"model": "Momentum"}, "model"),
@@ -77,6 +107,24 @@ def test_it_reads_what_it_writes() -> None:
     assert again == document
     assert again.to_json() == document.to_json()
     assert again.feature_names == ["a", "b"]
+
+
+def test_a_plan_names_files_by_rows() -> None:
+    plan = [{"rows": 16, "form": "onnx"}, {"form": "native"}]
+    document = manifest.Manifest.model_validate(DOCUMENT | FORMS | {"plan": plan})
+
+    assert document.routes == ((16, "form.onnx"), (None, "model.ubj"))
+    assert manifest.Manifest.model_validate(DOCUMENT).routes == ((None, "model.ubj"),)
+
+
+def test_what_was_measured_is_no_part_of_the_identity() -> None:
+    measured = [{**FORMS["forms"][0], "microseconds": {"1": 5.5}}, FORMS["forms"][1]]
+    one, same, other = (
+        manifest.Manifest.model_validate(DOCUMENT | FORMS | change)
+        for change in ({}, {"forms": measured, "plan": [{"form": "onnx"}]}, {"classes": ["up", "down"]})
+    )
+
+    assert one.identity() == same.identity() != other.identity()
 
 
 @pytest.mark.parametrize(("change", "where"), REFUSED.values(), ids=REFUSED)
