@@ -46,7 +46,7 @@ class Reader:
         try:
             document = self._decoder.decode(body)
         except msgspec.ValidationError as error:
-            raise explain(str(error)) from error
+            raise explain(str(error), self._names) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Refusal("InvalidRequest", "body", "JSON", str(error), mismatch=False) from error
         rows = document.rows if isinstance(document.rows, list) else [document.rows]
@@ -107,12 +107,16 @@ def shape_of(value: Any) -> list[int] | str:  # noqa: ANN401 - lists in lists
     return [len(value), *shapes[0]] if shapes and isinstance(shapes[0], list) else (shapes[0] if shapes else [0])
 
 
-def explain(said: str) -> Refusal:
+def explain(said: str, inputs: list[str]) -> Refusal:
     """Put what the decoder found into field, expected and got."""
-    if found := FIELD.match(said):
-        reason = "UnknownInput" if "unknown" in said else "MissingInput"
-        field = ".".join(part for part in (found[2], found[1]) if part)
-        return Refusal(reason, field, "the model's inputs by name", "an unknown one" if "unknown" in said else "none")
+    if (found := FIELD.match(said)) and found[2]:
+        expected = f"inputs {schema.listed(inputs)}"
+        if "unknown" in said:
+            return Refusal("UnknownInput", f"{found[2]}.{found[1]}", expected, "another name")
+        return Refusal("MissingInput", f"{found[2]}.{found[1]}", expected, "no such field")
+    if found:
+        got = "an unknown field" if "unknown" in said else "no such field"
+        return Refusal("InvalidRequest", found[1], 'an object {"rows": [...]}', got, mismatch=False)
     if found := MISTYPED.match(said):
         return Refusal("MistypedFeature", found[3] or "body", found[1], found[2])
     return Refusal("InvalidRequest", "body", "rows of numbers", said)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from serin_services.server import inference, settings, state
-from serin_services.server.http import application, asgi, connection, endpoints, native, oip
+from serin_services.server.http import application, asgi, connection, endpoints, forecast, native, oip, openapi
 from serin_services.server.http.endpoints import encode
 from serin_services.server.http.messages import Response
 
@@ -15,12 +15,19 @@ def make_application(
     options: settings.Settings, current: state.State, model: inference.Inference | None
 ) -> application.Application:
     """Make the endpoints and pages of a model, or the probes alone of a server that has none."""
-    pages = {b"/livez": live, b"/readyz": make_readyz(current, model), **oip.make_pages(current, model)}
+    pages: dict[bytes, application.Page] = {
+        b"/livez": live,
+        b"/readyz": make_readyz(current, model),
+        **oip.make_pages(current, model),
+    }
     asked: dict[bytes, endpoints.Endpoint] = {}
     if model is not None:
         infer = oip.Infer(model)
         asked = {b"/predict": native.Predict(model)}
         asked |= {path + b"/infer": infer for path in oip.model_paths(model.manifest)}
+        if forecast.answers(model.manifest):
+            asked[forecast.PATH] = forecast.Forecast(model)
+        pages[openapi.PATH] = openapi.make_page(model)
     return application.Application(current, model, asked, pages, options.deadline_seconds)
 
 
