@@ -1,19 +1,19 @@
-"""One model version at work: tensors in, an answer out, counted the same way for every protocol."""
+"""One model version at work: tensors in, an answer out, counted and limited the same way for every protocol."""
 
 import asyncio
 import dataclasses
-import logging
+from concurrent import futures
 
 from serin_services.package import families, manifest
-from serin_services.server import answers, cache, schema, signature, telemetry, watch
-
-log = logging.getLogger("serin.server")
+from serin_services.server import admission, answers, batching, cache, schema, signature, telemetry, watch
 
 # Up to here a prediction takes less than handing it to a thread and back would; beyond, it would hold up the others.
 INLINE_ROWS = 128
+# Of threads for what does not run on the event loop: a second one, so that a large request does not hold up the rest.
+THREADS = 2
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
     """The model's outputs and, for a classification, the number and probability of the class chosen for each row."""
 
@@ -27,8 +27,19 @@ class Answer:
         return len(self.outputs[0])
 
 
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What stands beside a model at work; each has a default under which it does nothing."""
+
+    watching: watch.Watch | None = None
+    known: cache.AnswerCache[Answer] | None = None
+    door: admission.Admission = dataclasses.field(default_factory=admission.Admission)
+    # Whether requests are predicted together that come while the model is at work.
+    batched: bool = False
+
+
 class Inference:
-    """Predicts with one model version; both protocols share it."""
+    """Predicts with one model version; both protocols share it, and call it on the event loop."""
 
     def __init__(
         self,
@@ -36,58 +47,93 @@ class Inference:
         accepted: signature.Signature,
         predictor: families.Predictor,
         counters: telemetry.Telemetry,
-        watching: watch.Watch | None = None,
-        known: cache.AnswerCache[Answer] | None = None,
+        parts: Parts | None = None,
     ) -> None:
+        parts = parts or Parts()
         self.manifest = document
         self.signature = accepted
         self.outputs = answers.Outputs(document)
         self.telemetry = counters
         self.classes = document.classes
         # What looks at answers besides the metrics; protocols tell it what they have answered.
-        self.watch = watching
-        self._cache = known
-        self._predictor = predictor
+        self.watch = parts.watching
+        self.door = parts.door
+        self._cache = parts.known
+        self._predict = predictor.predict
+        self._pool = futures.ThreadPoolExecutor(THREADS, "predict")
+        self._batcher = batching.Batcher(predictor.predict, self._pool) if parts.batched else None
 
     def answers_now(self, inputs: tuple[schema.Array, ...]) -> bool:
-        """Whether a batch is small enough to be predicted on the event loop."""
-        return len(inputs[0]) <= INLINE_ROWS
+        """Whether the answer to a batch takes so little that it is given on the event loop."""
+        return self._batcher is None and len(inputs[0]) <= INLINE_ROWS
 
-    async def predict(self, inputs: tuple[schema.Array, ...], deadline: float | None = None) -> Answer:
+    def predict_now(self, inputs: tuple[schema.Array, ...]) -> Answer:
         """Predict one batch, given as one array for each input of the manifest, and count what was answered.
 
-        The deadline is on the event loop's clock.
+        Raises:
+            schema.Limit: the server has too much to do.
+        """
+        self.door.check()
+        if self._cache is None:
+            return self._count(self._judge(self._predict(*inputs)))
+        wanted = cache.key(inputs)
+        answer = self._cache.get(wanted)
+        if answer is None:
+            answer = self._judge(self._predict(*inputs))
+            self._cache.put(wanted, answer)
+        return self._count(answer)
+
+    async def predict(self, inputs: tuple[schema.Array, ...], deadline: float | None = None) -> Answer:
+        """Do the same without holding up others, until a moment on the event loop's clock.
+
+        Raises:
+            schema.Limit: the server has too much to do, or the moment has come.
         """
         if self.answers_now(inputs):
             return self.predict_now(inputs)
-        return await asyncio.to_thread(self.predict_now, inputs)
+        wanted = cache.key(inputs) if self._cache is not None else b""
+        if self._cache is not None and (known := self._cache.get(wanted)) is not None:
+            return self._count(known)
+        try:
+            async with asyncio.timeout_at(deadline):
+                answer = self._judge(await self._start(inputs))
+        except TimeoutError as error:
+            raise admission.too_late() from error
+        if self._cache is not None:
+            self._cache.put(wanted, answer)
+        return self._count(answer)
 
-    def predict_now(self, inputs: tuple[schema.Array, ...]) -> Answer:
-        """Do the same on this thread."""
-        answer = self._score(inputs) if self._cache is None else self._recall(self._cache, inputs)
+    def labels(self, answer: Answer) -> list[str]:
+        """The label of each row."""
+        return [self.classes[index] for index in answer.chosen]
+
+    def _start(self, inputs: tuple[schema.Array, ...]) -> "asyncio.Future[tuple[schema.Array, ...]]":
+        """Have a thread predict, together with others where that helps; the request counts as waiting meanwhile."""
+        self.door.enter()
+        if self._batcher is not None and len(inputs[0]) < self._batcher.most:
+            answer = self._batcher.add(inputs)
+            answer.add_done_callback(lambda _: self.door.leave())
+            return answer
+        loop = asyncio.get_running_loop()
+        work = self._pool.submit(self._predict, *inputs)
+        # A thread cannot be called back: what it works on counts until it is done, whoever has left.
+        work.add_done_callback(lambda _: loop.call_soon_threadsafe(self.door.leave))
+        return asyncio.wrap_future(work)
+
+    def _judge(self, outputs: tuple[schema.Array, ...]) -> Answer:
+        """Choose each row's class, where there are any."""
+        if not self.classes:
+            return Answer(outputs, [], [])
+        scores = outputs[0]
+        if len(scores) == 1:
+            row = scores[0].tolist()
+            most = max(row)
+            return Answer(outputs, [row.index(most)], [most])
+        return Answer(outputs, scores.argmax(axis=1).tolist(), scores.max(axis=1).tolist())
+
+    def _count(self, answer: Answer) -> Answer:
         if self.classes:
             self.telemetry.count_predictions(answer.chosen, answer.confidences)
         else:
             self.telemetry.count_values(answer.rows)
         return answer
-
-    def _recall(self, known: cache.AnswerCache[Answer], inputs: tuple[schema.Array, ...]) -> Answer:
-        """Answer what was asked before without asking the model again."""
-        wanted = cache.key(inputs)
-        answer = known.get(wanted)
-        if answer is None:
-            answer = self._score(inputs)
-            known.put(wanted, answer)
-        return answer
-
-    def _score(self, inputs: tuple[schema.Array, ...]) -> Answer:
-        """Ask the model."""
-        outputs = self._predictor.predict(*inputs)
-        if not self.classes:
-            return Answer(outputs, [], [])
-        scores = outputs[0]
-        return Answer(outputs, scores.argmax(axis=1).tolist(), scores.max(axis=1).tolist())
-
-    def labels(self, answer: Answer) -> list[str]:
-        """The label of each row."""
-        return [self.classes[index] for index in answer.chosen]

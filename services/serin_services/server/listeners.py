@@ -1,5 +1,6 @@
 """What listens beside HTTP: gRPC and, on a port that no route reaches, the metrics."""
 
+import asyncio
 import dataclasses
 import socket
 from typing import Any
@@ -16,10 +17,12 @@ class Listeners:
 
     grpc: rpc.Server
     scrapes: Any
+    beating: "asyncio.Task[None]"
 
     async def stop(self, grace: float) -> None:
         """Stop both; calls that run get `grace` seconds."""
         await self.grpc.stop(grace)
+        self.beating.cancel()
         self.scrapes.shutdown()
         self.scrapes.server_close()
 
@@ -29,9 +32,9 @@ async def start(options: settings.Settings, current: state.State, model: inferen
     # They would add a series to each counter that nothing reads.
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # the library leaves it so
     scrapes, _ = prometheus_client.start_http_server(options.metrics_port, options.host, model.telemetry.registry)
-    server = rpc.Server(current, model, open_socket(options.host, options.grpc_port))
+    server = rpc.Server(options, current, model, open_socket(options.host, options.grpc_port))
     await server.start()
-    return Listeners(server, scrapes)
+    return Listeners(server, scrapes, asyncio.create_task(model.door.beat()))
 
 
 def open_socket(host: str, port: int) -> socket.socket:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import prometheus_client
 
-from serin_services.package import errors, families, folder
-from serin_services.server import cache, inference, settings, signature, state, telemetry, watch
+from serin_services.package import errors, families, folder, manifest
+from serin_services.server import admission, cache, inference, settings, signature, state, telemetry, trial, watch
 
 log = logging.getLogger("serin.server")
 
@@ -45,13 +45,18 @@ def load(options: settings.Settings, wrap: Wrap | None = None) -> Runtime:
         prometheus_client.GCCollector,
     ):
         collector(registry=registry)
+    served = wrap(predictor) if wrap else predictor
     runtime.model = inference.Inference(
         document,
         signature.Signature(document, options.max_rows),
-        wrap(predictor) if wrap else predictor,
+        served,
         telemetry.Telemetry(document, package.digest, registry),
-        watch.make(options, document, registry),
-        cache.make(options.cache_entries, options.cache_bytes, document, registry),
+        inference.Parts(
+            watching=watch.make(options, document, registry),
+            known=cache.make(options.cache_entries, options.cache_bytes, document, registry),
+            door=admission.Admission(options.max_waiting, options.max_wait_seconds),
+            batched=is_batched(options.batching, document, served),
+        ),
     )
     log.info(
         "loaded %s %s (%s, %s, %d features)",
@@ -62,3 +67,14 @@ def load(options: settings.Settings, wrap: Wrap | None = None) -> Runtime:
         len(document.features),
     )
     return runtime
+
+
+def is_batched(wanted: str, document: manifest.Manifest, predictor: families.Predictor) -> bool:
+    """Whether to predict requests together.
+
+    Raises:
+        ValueError: the setting is none of the three.
+    """
+    if wanted not in {"on", "off", "auto"}:
+        raise ValueError(f"SERIN_BATCHING: expected on, off or auto, got {wanted!r}")
+    return wanted == "on" or (wanted == "auto" and trial.helps(document, predictor))

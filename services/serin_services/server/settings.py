@@ -38,6 +38,11 @@ class Settings:
     max_rows: int = number(100_000, 1 << 30)
     read_seconds: float = 30.0
     deadline_seconds: float = 0.0
+    # How many requests may wait for a thread, and for how many seconds any may wait in a server that cannot keep up.
+    max_waiting: int = 256
+    max_wait_seconds: float = 0.5
+    # Whether requests are predicted together: on, off, or auto, where the start measures that it helps.
+    batching: str = "auto"
     # Where predictions are logged (`predictions.addresses` reads it), of which share of requests, and how many bytes
     # may wait to be written.
     prediction_log: str = ""

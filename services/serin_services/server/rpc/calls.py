@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
@@ -65,8 +66,8 @@ class Call(connection.Stream):
     def __init__(self, router: Router, link: connection.Connection, number: int, request: headers.Headers) -> None:
         super().__init__(number, asyncio.get_running_loop().time())
         self.headers = request
-        # On the event loop's clock; nothing where the client gives us all the time.
-        self.deadline: float | None = None
+        # On the event loop's clock.
+        self.deadline = math.inf
         self.reply = b""
         self.on_cancel: Callable[[], None] | None = None
         self._router = router

@@ -4,23 +4,27 @@ import asyncio
 import contextlib
 import socket
 
-from serin_services.server import inference, state
+from serin_services.server import inference, settings, state
 from serin_services.server.rpc import calls, connection, health, reflection, service
 
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 SERVICES = (service.NAME, health.NAME)
-# A request that has not come whole by then is given up.
-READ_SECONDS = 30.0
 
 
 class Server:
     """Answers the inference protocol, health and reflection on one port."""
 
-    def __init__(self, current: state.State, model: inference.Inference, listening: socket.socket) -> None:
+    def __init__(
+        self, options: settings.Settings, current: state.State, model: inference.Inference, listening: socket.socket
+    ) -> None:
         self._health = health.Health(("", service.NAME))
-        parts = (service.InferenceService(current, model), self._health, reflection.Reflection(SERVICES))
+        parts = (
+            service.InferenceService(current, model, options.deadline_seconds),
+            self._health,
+            reflection.Reflection(SERVICES),
+        )
         methods = {path: method for part in parts for path, method in part.methods().items()}
-        self._router = calls.Router(methods, service.head(model.manifest), MAX_MESSAGE_BYTES)
+        self._router = calls.Router(methods, service.head(model.manifest), options.max_body_bytes)
+        self._read_seconds = options.read_seconds
         self._listening = listening
         self._peers = connection.Peers()
         self._server: asyncio.Server | None = None
@@ -56,4 +60,4 @@ class Server:
         while True:
             await asyncio.sleep(1)
             for peer in self._peers.all():
-                peer.sweep(loop.time(), READ_SECONDS)
+                peer.sweep(loop.time(), self._read_seconds)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 import os
 import re
 import time
@@ -41,9 +42,10 @@ class Asked:
 class InferenceService:
     """Answers the protocol's six calls for one model version."""
 
-    def __init__(self, current: state.State, model: inference.Inference) -> None:
+    def __init__(self, current: state.State, model: inference.Inference, deadline_seconds: float = 0.0) -> None:
         self._state = current
         self._model = model
+        self._deadline_seconds = deadline_seconds or math.inf
 
     def methods(self) -> dict[bytes, calls.Method]:
         """Give each call by its path."""
@@ -109,7 +111,8 @@ class InferenceService:
 
     async def _infer_later(self, asked: Asked, request: oip.ModelInferRequest) -> bytes:
         try:
-            answer = await self._model.predict(asked.inputs, asked.call.deadline)
+            call = asked.call
+            answer = await self._model.predict(asked.inputs, min(call.deadline, call.opened + self._deadline_seconds))
             return self._finish(asked, request, answer)
         except Exception as error:
             raise self._fail(asked, error) from error
