@@ -1,12 +1,21 @@
-"""`serin build` makes an image of a package folder."""
+"""`serin build` makes an image of a package, `serin sign` signs it, `serin verify` checks it where it arrives."""
 
+import dataclasses
 import json
+import os
+import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from serin_services.package import errors, folder
+
+if TYPE_CHECKING:
+    from serin_services.image import verification
+
+Engine = Annotated[str, typer.Option(help="auto, buildah or docker: whose store has the image.")]
+Output = Annotated[str, typer.Option("-o", "--output", help="text or json.")]
 
 
 def build(
@@ -18,7 +27,7 @@ def build(
         Path | None, typer.Option(help="Write the bill of materials (CycloneDX 1.6) here too.", dir_okay=False)
     ] = None,
     engine: Annotated[str, typer.Option(help="auto, buildah or docker.")] = "auto",
-    output: Annotated[str, typer.Option("-o", "--output", help="text or json.")] = "text",
+    output: Output = "text",
 ) -> None:
     r"""Build the image of a package: the family's runtime, once, and a small layer with the package.
 
@@ -47,6 +56,101 @@ def build(
         "package": f"sha256:{checked.digest}",
     }
     typer.echo(json.dumps(document) if output == "json" else f"{image.name} {image.digest}")
+
+
+def verify(
+    image: Annotated[str, typer.Argument(help="A layout folder, an archive of one, or an image of the engine's.")],
+    key: Annotated[
+        Path | None, typer.Option(help="Public key (cosign.pub): its signature must be there.", dir_okay=False)
+    ] = None,
+    signature: Annotated[
+        Path | None, typer.Option(help="A signature that lies apart, as `serin sign -o` writes it.", dir_okay=False)
+    ] = None,
+    engine: Engine = "auto",
+    output: Output = "text",
+) -> None:
+    r"""Check an image: every layer and file against its digests, the labels, the bill of materials, the signature.
+
+    Ends with 0 when everything holds, and with 1 when something does not or the image cannot be read.
+
+    \b
+    serin verify momentum:1.0.0
+    serin verify momentum.tar --key cosign.pub
+    serin verify momentum-layout --key cosign.pub -o json
+    """
+    from serin_services.image import layouts, signatures, verification  # noqa: PLC0415 - as above
+
+    check_output(output)
+    try:
+        public = signatures.read_public_key(key) if key else None
+        given = verification.read_given(signature) if signature else None
+        with layouts.open_image(image, engine) as layout:
+            report = verification.verify(layout, public, given)
+    except errors.PackageError as error:
+        fail(error)
+    show(report, output)
+    raise typer.Exit(0 if report.ok else 1)
+
+
+def sign(
+    image: Annotated[str, typer.Argument(help="A layout folder, an archive of one, or an image of the engine's.")],
+    key: Annotated[Path, typer.Option(help="Private key: P-256, PKCS #8 PEM.", dir_okay=False)],
+    written: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Write the signature here; default: into the layout folder.", dir_okay=False
+        ),
+    ] = None,
+    reference: Annotated[str, typer.Option(help="The name to sign the image under; default: its own.")] = "",
+    engine: Engine = "auto",
+) -> None:
+    r"""Sign an image as cosign does, without a registry. SERIN_KEY_PASSWORD opens an encrypted key.
+
+    \b
+    buildah push momentum:1.0.0 oci:momentum-layout && serin sign momentum-layout --key key.pem
+    serin sign momentum:1.0.0 --key key.pem -o momentum.sig
+    """
+    from serin_services.image import layouts, signatures, verification  # noqa: PLC0415 - as above
+
+    try:
+        private = signatures.read_private_key(key, os.environb.get(b"SERIN_KEY_PASSWORD"))
+        with layouts.open_image(image, engine) as layout:
+            payload = signatures.make_payload(layout.digest, reference or image)
+        made = signatures.sign(private, payload)
+        if written:
+            written.write_text(f"{made}\n")
+            verification.payload_path(written).write_bytes(payload)
+        elif Path(image).is_dir():
+            signatures.add_to_layout(Path(image), layout.digest, payload, made)
+        else:
+            raise typer.BadParameter(f"{image} is no layout folder: say where to write it", param_hint="--output")
+    except errors.PackageError as error:
+        fail(error)
+    typer.echo(f"{image} {layout.digest} signed")
+
+
+def show(report: "verification.Report", output: str) -> None:
+    """Print what was found: a line for each finding, and for each that does not hold what to do."""
+    if output == "json":
+        typer.echo(json.dumps({**dataclasses.asdict(report), "ok": report.ok}))
+        return
+    from rich import console, table  # noqa: PLC0415 - only for text
+
+    shown = table.Table("", "check", "where", "found", box=None, pad_edge=False)
+    for finding in report.findings:
+        shown.add_row("ok" if finding.ok else "BAD", finding.check, finding.where, describe(finding))
+    width = None if sys.stdout.isatty() else 160
+    console.Console(file=sys.stdout, width=width, highlight=False).print(shown)
+    name = f"{report.model} {report.version}".strip() or "no readable package"
+    bad = sum(not finding.ok for finding in report.findings)
+    typer.echo(f"{report.image} {report.digest}: {name}, {f'{bad} findings' if bad else 'everything holds'}")
+
+
+def describe(finding: "verification.Finding") -> str:
+    """Say what was found in one cell."""
+    if finding.ok:
+        return finding.came
+    return f"expected {finding.expected}\ngot {finding.came}\n{finding.advice}"
 
 
 def check_output(output: str) -> None:
