@@ -59,8 +59,8 @@ def add_tree(nodes: trees.Nodes, root: dict[str, Any], number: int, output: int,
         nodes.is_leaf.append(is_leaf)
         nodes.value.append(node["leaf_value"] * weight if is_leaf else 0.0)
         nodes.feature.append(0 if is_leaf else node["split_feature"])
-        nodes.threshold.append(0.0 if is_leaf else beside_zero(node["threshold"]))
         nodes.missing_left.append(not is_leaf and goes_left_when_missing(node))
+        nodes.threshold.append(0.0 if is_leaf else beside_zero(node["threshold"]))
         nodes.left.append(0 if is_leaf else len(waiting))
         nodes.right.append(0 if is_leaf else len(waiting) + 1)
         if not is_leaf:
