@@ -137,7 +137,8 @@ def show(report: "verification.Report", output: str) -> None:
     from rich import console, table  # noqa: PLC0415 - only for text
 
     shown = table.Table("", "check", "where", "found", box=None, pad_edge=False)
-    for finding in report.findings:
+    # That a layer is as it should be is in the line of all of them.
+    for finding in (one for one in report.findings if not (one.ok and one.check == "layer")):
         shown.add_row("ok" if finding.ok else "BAD", finding.check, finding.where, describe(finding))
     width = None if sys.stdout.isatty() else 160
     console.Console(file=sys.stdout, width=width, highlight=False).print(shown)

@@ -84,7 +84,7 @@ def verify(layout: layouts.Layout, key: ec.EllipticCurvePublicKey | None, given:
         *check_layers(looked),
         of_manifest,
         *(check_package(looked, document) if document else ()),
-        check_bill(looked),
+        check_labelled(looked, "bill of materials", builds.BILL, "dev.serin.sbom"),
         check_user(looked),
         check_signature(layout, key, given),
     ]
@@ -121,11 +121,10 @@ def check_layers(looked: Looked) -> Iterator[Finding]:
 def check_manifest(looked: Looked) -> tuple[manifest.Manifest | None, Finding]:
     """Hold the package's manifest against the label that names it, and read it."""
     where = f"{builds.PACKAGE}/{manifest.FILE_NAME}"
+    finding = check_labelled(looked, "manifest", where, "dev.serin.package")
     entry = looked.files.get(where)
-    label = looked.labels.get("dev.serin.package", "no label dev.serin.package")
     if entry is None or entry.kind != "file":
-        return None, Finding("manifest", False, where, "a file", entry.kind if entry else "nothing", REBUILD)
-    finding = holds("manifest", where, label, f"sha256:{entry.sha256}", REBUILD)
+        return None, finding
     try:
         return manifest.Manifest.model_validate(json.loads(entry.content)), finding
     except pydantic.ValidationError as error:
@@ -158,12 +157,14 @@ def paths(document: manifest.Manifest) -> list[str]:
     return [file.path for file in document.files]
 
 
-def check_bill(looked: Looked) -> Finding:
-    """Hold the bill of materials against the label that names it."""
-    entry = looked.files.get(builds.BILL)
-    label = looked.labels.get("dev.serin.sbom", "no label dev.serin.sbom")
-    came = f"sha256:{entry.sha256}" if entry and entry.kind == "file" else "no file"
-    return holds("bill of materials", builds.BILL, label, came, REBUILD)
+def check_labelled(looked: Looked, check: str, where: str, label: str) -> Finding:
+    """Hold a file of the image against the label that has its digest."""
+    if label not in looked.labels:
+        advice = "it was not made by `serin build`, or was labelled anew: build it again"
+        return Finding(check, False, f"label {label}", f"the digest of {where}", "no such label", advice)
+    entry = looked.files.get(where, layers.Entry(0, "", kind="no such file"))
+    came = f"sha256:{entry.sha256}" if entry.kind == "file" else entry.kind
+    return holds(check, where, looked.labels[label], came, REBUILD)
 
 
 def check_user(looked: Looked) -> Finding:
@@ -183,7 +184,7 @@ def check_signature(layout: layouts.Layout, key: ec.EllipticCurvePublicKey | Non
     problems = [signatures.find_problem(key, one.payload, one.signature, layout.digest) for one in found]
     expected = f"a signature of {layout.digest} by the key"
     if None in problems:
-        return Finding("signature", True, found[problems.index(None)].where, expected, "one")
+        return Finding("signature", True, short(found[problems.index(None)].where), expected, "one by the key")
     came = "; ".join(filter(None, problems)) or "none"
     advice = "run it only if you know who made it; its maker signs it with `serin sign` or `cosign sign`"
     return Finding("signature", False, layout.where, expected, came, advice)
