@@ -103,7 +103,7 @@ class Collector:
             handler.close_connection = True
             return
         status, headers = answer
-        if status < 300:
+        if status < 300 and "json" in handler.headers["Content-Type"]:
             self.taken += json.loads(body)
         handler.send_response(status)
         for name, value in {"Content-Length": "0", **headers}.items():

@@ -250,7 +250,7 @@ class TestParquet:
 
         (path,) = tmp_path.rglob("*.parquet")
         file = pyarrow.parquet.ParquetFile(path)
-        assert file.metadata.num_row_groups == 3
+        assert file.metadata.num_row_groups == 5
         assert file.read(["row"])["row"].to_pylist() == [0, *range(60_000)]
         assert file.schema_arrow.metadata is None or b"pandas" not in file.schema_arrow.metadata
 

@@ -12,7 +12,7 @@ Array = npt.NDArray[Any]
 Headers = Sequence[tuple[str | bytes, str | bytes]]
 
 # A record's own objects beside the numbers: the arrays' heads, lists, id and headers; measured with tracemalloc.
-OVERHEAD_BYTES = 1200
+OVERHEAD_BYTES = 1500
 # crc32 alone is linear, so the ids of a counter would not spread; a multiplication (Knuth's) and its upper bits do.
 MIXER = 2654435761
 RANGE = 1 << 32

@@ -20,6 +20,8 @@ LONGEST_RETRY_AFTER = 120.0
 # arrives meanwhile waits no longer than the stretch, where the interpreter alone would let it wait 5 ms.
 STRETCH = 0.0002
 PAUSE = 0.00005
+# So many records are let go of at once: freeing thousands of them would be one long stretch.
+FREED_TOGETHER = 32
 
 
 @dataclasses.dataclass
@@ -53,6 +55,7 @@ class PredictionLog:
         self._flush_bytes = min(sink.flush_bytes, limit_bytes // 2)
         self._lock = threading.Lock()
         self._pending: list[records.Record] = []
+        self._pending_rows = 0
         self._pending_bytes = 0
         self._held_bytes = 0
         self._wake = threading.Event()
@@ -74,6 +77,7 @@ class PredictionLog:
                 self.counts.dropped += rows
                 return
             self._pending.append(record)
+            self._pending_rows += rows
             self._held_bytes += size
             self._pending_bytes += size
             full = self._pending_bytes >= self._flush_bytes
@@ -107,15 +111,17 @@ class PredictionLog:
     def _flush(self) -> None:
         with self._lock:
             batch, self._pending = self._pending, []
+            left, self._pending_rows = self._pending_rows, 0
             size, self._pending_bytes = self._pending_bytes, 0
             self._wake.clear()
-        if not batch:
-            return
-        left = sum(record.rows for record in batch)
+        self._worked_since = time.perf_counter()
         try:
             left -= self._write(batch)
         except Exception:
             log.exception("predictions cannot be put into words")
+        while batch:
+            del batch[-FREED_TOGETHER:]
+            self._rest()
         with self._lock:
             self._held_bytes -= size
             self.counts.failed += left
@@ -123,8 +129,7 @@ class PredictionLog:
     def _write(self, batch: Sequence[records.Record]) -> int:
         """Write a batch piece by piece; gives the number of rows that were written."""
         written = 0
-        self._worked_since = time.perf_counter()
-        for piece in self._sink.encode(batch, self._rest):
+        for piece in self._sink.encode(batch, self._rest) if batch else ():
             if self._deliver(piece):
                 written += piece.rows
                 with self._lock:
