@@ -1,8 +1,8 @@
 """The command `serin build`, with engines that only write down what they are asked."""
 
 import json
+import shutil
 import stat
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,12 +10,12 @@ import typer
 import typer.testing
 
 from serin_services.image import builds, cli, engines
-from support import packages
+from serin_services.package import folder
 
 app = typer.Typer(callback=lambda: None)
 app.command("build")(cli.build)
 
-# Answers as buildah does, knows the images named in $IMAGES, appends its arguments to $CALLS, and runs Python here.
+# Answers as buildah does, knows the images named in $IMAGES, appends its arguments to $CALLS, and runs nothing.
 FAKE_ENGINE = """#!/bin/sh
 echo "$@" >> "$CALLS"
 case "$1" in
@@ -24,7 +24,7 @@ inspect)
   for image in $IMAGES; do [ "$image" = "$4" ] && exit 0; done
   exit 1 ;;
 from) echo working-container ;;
-run) shift 6; exec "$PYTHON" "$@" ;;
+run) echo '{"python": "3.11.2", "distribution": "debian", "packages": [["numpy", "2.4.6", ""]], "system": []}' ;;
 bud) [ -z "$BROKEN" ] || { echo "no space left"; exit 125; } ;;
 esac
 """
@@ -35,9 +35,8 @@ def run(*words: object) -> typer.testing.Result:
 
 
 @pytest.fixture
-def package(tmp_path: Path) -> Path:
-    packages.make_package(tmp_path / "package")
-    return tmp_path / "package"
+def package(package: folder.Package, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(package.path, tmp_path / "package"))
 
 
 @pytest.fixture
@@ -48,7 +47,6 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (binaries / "buildah").chmod(stat.S_IRWXU)
     monkeypatch.setenv("PATH", f"{binaries}:/usr/bin:/bin")
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
-    monkeypatch.setenv("PYTHON", sys.executable)
     monkeypatch.setenv("IMAGES", builds.BASE)
     return tmp_path / "calls"
 
@@ -61,7 +59,7 @@ def test_build_makes_the_runtime_once_and_a_thin_version(
     answer = json.loads(first.stdout)
     monkeypatch.setenv("IMAGES", f"{builds.BASE} {answer['runtime']}")
     calls.unlink()
-    second = run("build", package, "-t", "registry.example/m:1")
+    second = run("build", package, "-t", "registry.example/m:1", "--sbom", package.parent / "m.cdx.json")
 
     assert answer["image"] == "momentum:1.2.0"
     assert answer["digest"] == "sha256:abc"
@@ -72,6 +70,7 @@ def test_build_makes_the_runtime_once_and_a_thin_version(
     assert len(built) == 1
     assert "--label dev.serin.version=1.2.0" in built[0]
     assert "--pull-never" in built[0]
+    assert '"purl":"pkg:pypi/numpy@2.4.6"' in (package.parent / "m.cdx.json").read_text()
 
 
 FAILURES = {

@@ -1,6 +1,10 @@
 """The bill of materials: valid CycloneDX 1.6, with the model and what is installed, and the same each time."""
 
+import importlib.metadata
 import json
+import platform
+import subprocess
+import sys
 
 import pytest
 from cyclonedx.schema import SchemaVersion
@@ -52,3 +56,15 @@ def test_what_an_image_lists_in_another_form_is_refused(monkeypatch: pytest.Monk
 
     with pytest.raises(errors.PackageError, match="expected a list of what is installed in it"):
         inventory.read(engines.Engine("buildah"), "image")
+
+
+def test_the_listing_finds_what_is_installed_where_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_here(_engine: engines.Engine, _image: str, code: str) -> str:
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    monkeypatch.setattr(engines.Engine, "run_python", run_here)
+
+    found = inventory.read(engines.Engine("buildah"), "image")
+
+    assert found.python == platform.python_version()
+    assert importlib.metadata.version("numpy") in {one.version for one in found.packages if one.name == "numpy"}
