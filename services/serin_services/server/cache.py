@@ -1,9 +1,10 @@
 """A cache of answers by their inputs: one process serves one version, and that never answers differently."""
 
 import collections
+import dataclasses
 import threading
 from collections.abc import Iterator
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,9 @@ OVERHEAD_BYTES = 800
 
 
 class Answered(Protocol):
-    """What is kept: whatever has the model's outputs."""
+    """What is kept: a dataclass that has the model's outputs."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
     @property
     def outputs(self) -> tuple[Array, ...]:
@@ -78,15 +81,23 @@ class AnswerCache(Generic[T]):
         size = weigh(wanted, answer)
         if size > self._most_bytes:
             return
-        for array in answer.outputs:
+        kept = own(answer)
+        for array in kept.outputs:
             array.flags.writeable = False
         with self._lock:
             if wanted in self._held:
                 return
-            self._held[wanted] = answer
+            self._held[wanted] = kept
             self._bytes += size
             while len(self._held) > self._most_entries or self._bytes > self._most_bytes:
                 self._bytes -= weigh(*self._held.popitem(last=False))
+
+
+def own(answer: T) -> T:
+    """Give the answer with memory of its own: a part of a batch's outputs would hold all of them."""
+    if all(array.base is None for array in answer.outputs):
+        return answer
+    return dataclasses.replace(answer, outputs=tuple(array.copy() for array in answer.outputs))
 
 
 def weigh(wanted: bytes, answer: Answered) -> int:

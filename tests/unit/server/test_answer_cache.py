@@ -1,7 +1,7 @@
 """The answer cache: bounded, the least used goes first, and an answer is never given for other inputs."""
 
+import dataclasses
 import threading
-from typing import NamedTuple
 
 import numpy as np
 import prometheus_client
@@ -15,7 +15,8 @@ from serin_services.server import cache
 from support import collectors
 
 
-class Answer(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Answer:
     outputs: tuple[cache.Array, ...]
 
 
@@ -76,6 +77,15 @@ def test_what_is_kept_cannot_be_changed() -> None:
 
     with pytest.raises(ValueError, match="read-only"):
         kept.outputs[0][0, 0] = 1
+
+
+def test_what_is_kept_does_not_hold_the_batch_that_it_was_part_of() -> None:
+    held = cache.AnswerCache[Answer](1, 10_000)
+    batch = np.zeros((64, 2))
+    held.put(b"k", Answer((batch[3:4],)))
+
+    assert held.get(b"k").outputs[0].base is None
+    assert batch.flags.writeable
 
 
 def test_nothing_is_kept_unless_it_is_wanted() -> None:
