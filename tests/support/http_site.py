@@ -105,7 +105,7 @@ def serve(model: inference.Inference | None, behind: Any = None, **changes: Any)
         await stopped.wait()
         started[0].close()
         for each in list(made.connections):
-            each.shutdown()
+            each.leave()
         if made.timer:
             made.timer.cancel()
         await asyncio.gather(*made.tasks, return_exceptions=True)

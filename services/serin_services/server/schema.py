@@ -17,7 +17,6 @@ Array = npt.NDArray[Any]
 MAX_ROWS = 100_000
 # How `struct`, which writes a row of numbers at a quarter of numpy's cost, names what numpy does.
 STRUCT_CODES = {
-    "bool": "?",
     "uint8": "B",
     "uint16": "H",
     "uint32": "I",
@@ -221,7 +220,7 @@ def make_schema(features: Sequence[manifest.Feature], dtype: str, max_rows: int 
         positions={name: index for index, name in enumerate(names)},
         # With a single key an itemgetter gives the value itself instead of a tuple.
         pick=getter if len(names) > 1 else lambda row: (getter(row),),
-        pack=struct.Struct(f"<{len(names)}{STRUCT_CODES[np.dtype(dtype).name]}").pack,
+        pack=make_pack(len(names), np.dtype(dtype).name),
         whole=tuple(
             index
             for index, feature in enumerate(features)
@@ -230,6 +229,14 @@ def make_schema(features: Sequence[manifest.Feature], dtype: str, max_rows: int 
         no_boolean=tuple(index for index, feature in enumerate(features) if feature.dtype != "bool"),
         max_rows=max_rows,
     )
+
+
+def make_pack(width: int, dtype: str) -> Callable[..., bytes]:
+    """Give what packs a row of numbers, or fails with `struct.error`."""
+    if dtype not in STRUCT_CODES:
+        # Anything is true or false to `struct`; such rows are looked at one value at a time.
+        return lambda *_row: struct.pack("f")
+    return struct.Struct(f"<{width}{STRUCT_CODES[dtype]}").pack
 
 
 def listed(names: Sequence[str]) -> str:

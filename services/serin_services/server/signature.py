@@ -150,16 +150,14 @@ def convert(own: manifest.Tensor, values: Array) -> Array:
     dtype = np.dtype(own.dtype)
     if values.dtype == dtype:
         return values
-    if dtype.kind == "f" or np.can_cast(values.dtype, dtype):
+    if values.dtype.kind in "iufb" and (dtype.kind == "f" or np.can_cast(values.dtype, dtype)):
         with np.errstate(over="ignore"):
             return values.astype(dtype)
-    with np.errstate(invalid="ignore"):
-        converted = values.astype(dtype)
-        wrong = outside(values, dtype) if values.dtype.kind in "iufb" else np.ones(values.shape, bool)
+    wrong = outside(values, dtype) if values.dtype.kind in "iufb" else np.ones(values.shape, dtype=bool)
     if wrong.any():
         place = first_of(wrong)
-        raise Refusal("MistypedFeature", where(own, place), words(dtype), repr(values[place].item()))
-    return converted
+        raise Refusal("MistypedFeature", where(own, place), words(dtype), repr(values[place].item())[:40])
+    return values.astype(dtype)
 
 
 def outside(values: Array, dtype: np.dtype[Any]) -> Array:

@@ -1,6 +1,6 @@
 """One HTTP/1.1 connection: bytes to requests, responses to bytes, limits on both (RFC 9112).
 
-uvicorn's own protocol makes a task, a dictionary and several messages of each request, which is more work than the
+ASGI servers make a task, a dictionary and several messages of each request, which is more work than the
 prediction of a small model; here a request is answered inside the call that brings its last byte. Requests of one
 connection are answered one after the other, in their order.
 """
@@ -10,12 +10,12 @@ import collections
 import dataclasses
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import httptools
 
 from serin_services.server.http import messages
 from serin_services.server.http.messages import Request, Response
+from serin_services.server.peers import Peers
 
 log = logging.getLogger("serin.server")
 
@@ -26,7 +26,7 @@ MAX_HEAD_BYTES = 65536
 LINGER_SECONDS = 2
 # Up to here one copy and one write cost less than two writes.
 COPIED_BYTES = 65536
-# Between two looks at all connections for one that is too slow.
+# At most so long between two looks at all connections for one that is too slow.
 SWEEP_SECONDS = 1.0
 
 # Answers a request at once, or later, or not at all: then the application behind it does.
@@ -48,7 +48,7 @@ class Site:
     max_body_bytes: int
     read_seconds: float
     idle_seconds: float
-    connections: set["Connection"] = dataclasses.field(default_factory=set)
+    connections: "Peers[Connection]" = dataclasses.field(default_factory=Peers)
     tasks: set[asyncio.Task[None]] = dataclasses.field(default_factory=set)
     # A clock that stands still between sweeps and costs nothing to read.
     now: float = 0.0
@@ -58,9 +58,14 @@ class Site:
         """End the connections that have been too slow, and look again later while there are any."""
         loop = asyncio.get_running_loop()
         self.now = loop.time()
-        for connection in list(self.connections):
+        for connection in self.connections:
             connection.check(self.now)
-        self.timer = loop.call_later(SWEEP_SECONDS, self.sweep) if self.connections else None
+        self.timer = loop.call_later(self.sweep_seconds, self.sweep) if self.connections else None
+
+    @property
+    def sweep_seconds(self) -> float:
+        """How long to wait between two looks."""
+        return min(SWEEP_SECONDS, self.read_seconds, self.idle_seconds)
 
 
 class Refused(Exception):  # noqa: N818 - the request is at fault
@@ -72,7 +77,7 @@ class Refused(Exception):  # noqa: N818 - the request is at fault
 
 
 class Connection(asyncio.Protocol):
-    """One connection; uvicorn makes and ends it, and the parser calls its `on_` methods."""
+    """One connection; the parser calls its `on_` methods."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -95,6 +100,7 @@ class Connection(asyncio.Protocol):
         self._deaf = False
         self._last = False
         self._asks = False
+        self._other_protocol = False
 
     # What the transport tells.
 
@@ -102,9 +108,10 @@ class Connection(asyncio.Protocol):
         """Begin to listen."""
         self._transport = transport  # type: ignore[assignment] # of a stream
         site = self._site
-        site.connections.add(self)
         if site.timer is None:
-            site.sweep()
+            site.now = self._loop.time()
+            site.timer = self._loop.call_later(site.sweep_seconds, site.sweep)
+        site.connections.add(self)
         self._since = site.now
 
     def connection_lost(self, _error: Exception | None) -> None:
@@ -140,18 +147,23 @@ class Connection(asyncio.Protocol):
             return
         self._arrived += len(data)
         try:
-            self._parser.feed_data(data)
+            self._feed(data)
             if self._mid_request:
                 self._check_size()
-        except httptools.HttpParserUpgrade:
-            # No other protocol is spoken; whatever follows the request would be in it.
-            self._deaf = self._last = True
-            self._go_on()
         except (Refused, httptools.HttpParserError) as error:
             self._refuse(*refusal_of(error))
         if self._queue and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
+
+    def _feed(self, data: bytes) -> None:
+        if self._other_protocol:
+            self._take_rest(data)
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as found:
+            self._take_rest(data[found.args[0] :])
 
     # What the parser tells.
 
@@ -204,28 +216,46 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Answer the request, or let it wait for those before it."""
-        if self._deaf:
+        if self._deaf or self._parser.should_upgrade():
             return
+        held = self._body
+        self._accept(b"".join(held) if isinstance(held, list) else held, keep_alive=self._parser.should_keep_alive())
+
+    def _accept(self, body: bytes, *, keep_alive: bool) -> None:
         self._mid_request = self._asks = False
         self._arrived = 0
-        held = self._body
-        body = b"".join(held) if isinstance(held, list) else held
         if len(body) > self._site.max_body_bytes:
             raise self._too_large_body(f"{len(body)}")
-        parser = self._parser
-        request = Request(parser.get_method(), self._target, self._headers, body, keep_alive=parser.should_keep_alive())
+        request = Request(self._parser.get_method(), self._target, self._headers, body, keep_alive=keep_alive)
         if self._busy or self._queue or self._blocked is not None:
             self._queue.append(request)
         else:
             self._answer(request)
 
+    def _take_rest(self, data: bytes) -> None:
+        """Take the body of a request that asks for another protocol, which the parser leaves to whoever speaks that.
+
+        None is spoken, so it is a request like others, and the last of its connection.
+        """
+        held = self._body
+        parts = [*held, data] if isinstance(held, list) else [held, data]
+        wanted = int(self._headers.get(b"content-length", b"0"))
+        if b"transfer-encoding" in self._headers:
+            raise Refused(400, "InvalidRequest", "upgrade: expected no such header with a chunked body, got one")
+        self._body = parts
+        self._other_protocol = True
+        if sum(map(len, parts)) >= wanted:
+            self._last = True
+            self._accept(b"".join(parts)[:wanted], keep_alive=False)
+            self._deaf = True
+
     # What the server asks for.
 
-    def shutdown(self) -> None:
+    def leave(self) -> None:
         """Close once what has begun to arrive is answered."""
         self._last = True
         if not (self._busy or self._queue or self._mid_request):
-            self._close()
+            self.close()
 
     def check(self, now: float) -> None:
         """End a connection that is idle, reads or sends too slowly."""
@@ -239,7 +269,7 @@ class Connection(asyncio.Protocol):
             message = f"request: expected all of it within {self._site.read_seconds:g} s, got a part"
             self._refuse(408, "RequestTimeout", message)
         elif self._blocked is None and not self._mid_request and seconds > self._site.idle_seconds:
-            self._close()
+            self.close()
         if self._blocked is not None and seconds > self._site.read_seconds:
             self._transport.abort()
 
@@ -288,7 +318,7 @@ class Connection(asyncio.Protocol):
         except Exception:
             log.exception("a request to %s failed", request.target[:200])
             self._last = True
-            self._close()
+            self.close()
         finally:
             self._busy = False
             self._go_on()
@@ -312,7 +342,7 @@ class Connection(asyncio.Protocol):
             self._since = self._site.now
         else:
             self._queue.clear()
-            self._close()
+            self.close()
 
     def _go_on(self) -> None:
         """Answer what has waited, and read on once nothing does."""
@@ -328,7 +358,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         self._invite()
         if self._last and self._deaf and not (queue or self._busy):
-            self._close()
+            self.close()
 
     def _refuse(self, status: int, reason: str, message: str) -> None:
         """Answer a request that is not read to its end, after those before it, and hear nothing more."""
@@ -350,7 +380,8 @@ class Connection(asyncio.Protocol):
         if transport.can_write_eof():
             transport.write_eof()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close at once."""
         self._deaf = True
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
@@ -406,14 +437,3 @@ def make_head(response: Response, *, keep_alive: bool) -> bytes:
         b"".join([b"%b: %b\r\n" % header for header in response.headers.items()]),
         b"" if keep_alive else b"connection: close\r\n",
     )
-
-
-def make_protocol(site: Site) -> Callable[..., Connection]:
-    """Give what uvicorn is told to make its connections with."""
-
-    def make(config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> Connection:  # noqa: ANN401, ARG001 - uvicorn's own
-        site.connections = server_state.connections
-        site.tasks = server_state.tasks
-        return Connection(site)
-
-    return make
