@@ -6,10 +6,10 @@ RUN     := $(VENV)/bin/
 CLUSTER ?= local
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock fmt generate check unit test demo bench clean
+.PHONY: help venv lock fmt generate check unit test demo bench bench-serving clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 venv: $(VENV)/.ready  ## the locked Python environment in .venv
 $(VENV)/.ready: requirements/bootstrap.txt requirements/dev.txt pyproject.toml
@@ -42,6 +42,9 @@ demo: venv  ## a good version goes to production and a bad one comes back, on a 
 
 bench: venv  ## measure the figures and write docs/benchmarks.md
 	$(RUN)python -m pytest tests/bench
+
+bench-serving: venv  ## measure the model server and its peers (40 minutes; ARGS=--quick: a few) and write docs/benchmarks.md
+	PYTHONPATH=tests $(RUN)python -m bench.serving $(ARGS)
 
 clean:  ## remove the environment and caches of the tree (the cluster's cache stays)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

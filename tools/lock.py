@@ -26,6 +26,7 @@ LOCKS = {
     "server-xgboost": ["server", "tracing", "xgboost"],
     "server-lightgbm": ["server", "tracing", "lightgbm"],
     "server-onnx": ["server", "tracing", "onnx"],
+    "server-torch": ["server", "tracing", "torch"],
 }
 DEVELOPMENT_EXTRAS = ["operator", "cli", "server", "xgboost", "lightgbm", "onnx", "package", "image", "local", "demo", "tracing"]
 
@@ -55,3 +56,6 @@ lock("bootstrap", ["requirements/bootstrap.in"])
 lock("dev", ["pyproject.toml"], *extras(DEVELOPMENT_EXTRAS), "--group", "dev")
 for name, chosen in LOCKS.items():
     lock(name, ["pyproject.toml"], *extras(chosen))
+# What the model server is measured against: an environment for each, since they do not fit into one.
+for source in sorted(REQUIREMENTS.glob("bench-*.in")):
+    lock(source.stem, [str(source.relative_to(ROOT))])

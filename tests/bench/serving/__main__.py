@@ -10,11 +10,16 @@ from serin_local import layout
 
 from . import campaign, environments, models, page, peers, processes, results, screen, tables
 
+# Of tables in a log: as wide as the widest.
+WIDTH = 200
+
 
 def main(words: list[str] | None = None) -> None:
     """Run the command line."""
     options = read(words)
     console = rich.console.Console(soft_wrap=True, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
     kept = layout.default().home / "bench" / "serving.json"
     plan = make_plan(options)
     seen = results.load(kept) if options.again else measure(plan, console)

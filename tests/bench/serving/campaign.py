@@ -4,6 +4,8 @@ Rounds alternate between the peers, so that a slow minute of the machine falls o
 """
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from serin_local import errors
+from serin_services.package import errors as package_errors
 
-from . import environments, loads, measure, models, peers, processes, results
+from . import environments, images, loads, measure, models, peers, processes, results
 
 LIBRARY_ROWS = (1, 64, 1024)
 
@@ -48,19 +51,19 @@ class Campaign:
                 for peer in self.plan.peers:
                     if model.kind.name in peer.asked:
                         yield from self.measure_peer(peer, model, number)
+        self.measure_images(made, artifacts)
         yield from self.soak(made[0])
 
     def measure_library(self, model: models.Model) -> models.Array:
         """Time the bare calls on the servers' core, and give what the library answers."""
-        python = self.workshop.environment("bench-models") / "bin" / "python"
-        forms = {model.kind.family: model.artifact, "onnx": model.onnx}
+        forms = {model.kind.family: model.artifact, **({"onnx": model.onnx} if model.onnx else {})}
         rows = [str(count) for count in LIBRARY_ROWS if count <= model.kind.most_rows]
         answers = self.scratch / f"{model.kind.name}.npy"
         pairs = ",".join(f"{form}={path}" for form, path in forms.items())
         pinned = ("taskset", "-c", str(processes.SERVER_CORE), "env", "OMP_NUM_THREADS=1")
         inputs = str(model.folder / model.kind.inputs)
         script = str(environments.APPS / "library.py")
-        printed = environments.run(*pinned, str(python), script, inputs, pairs, ",".join(rows), str(answers))
+        printed = environments.run(*pinned, sys.executable, script, inputs, pairs, ",".join(rows), str(answers))
         self.seen.library[model.kind.name] = json.loads(printed)
         expected: models.Array = np.load(answers)
         return expected
@@ -70,6 +73,8 @@ class Campaign:
         key = f"{peer.name}/{model.kind.name}"
         if model.package is None and "$package" in peer.settings.values():
             self.miss(key, f"`serin package` refused the model: {model.refusal}")
+        if model.onnx is None and peer.settings.get("BENCH_FORM") == "onnx":
+            self.miss(key, "the package has no ONNX form")
         if key in self.seen.missing:
             return
         try:
@@ -115,6 +120,13 @@ class Campaign:
         """Note why there are no figures, and go on."""
         self.seen.missing[key] = reason
         self.workshop.said.say(f"not measured: {key}: {reason}")
+
+    def measure_images(self, made: list[models.Model], artifacts: Path) -> None:
+        """Build images where this machine can."""
+        try:
+            self.seen.images = images.measure(made, artifacts, self.scratch)
+        except (package_errors.PackageError, subprocess.CalledProcessError) as error:
+            self.miss("images", str(error))
 
     def soak(self, model: models.Model) -> Iterator[measure.Window]:
         """Serin for minutes at 80 % of what it can: memory and p99 over time show what leaks."""

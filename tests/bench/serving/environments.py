@@ -36,7 +36,16 @@ class Workshop:
                 venv = [*uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(draft / "venv")]
                 store.execute(self.home, step, venv, UV_ADVICE, env=variables)
                 python = str(draft / "venv" / "bin" / "python")
-                sync = [*uv, "pip", "sync", "--require-hashes", "--python", python, str(requirements)]
+                sync = [
+                    *uv,
+                    "pip",
+                    "sync",
+                    "--compile-bytecode",
+                    "--require-hashes",
+                    "--python",
+                    python,
+                    str(requirements),
+                ]
                 store.execute(self.home, step, sync, UV_ADVICE, env=variables)
 
         return store.ensure(self.home, f"bench-{lock}", key, make) / "venv"
@@ -54,13 +63,12 @@ class Workshop:
 
     def artifacts(self) -> Path:
         """The folder of trained models and sample inputs. Raises `ClusterError` when they cannot be made."""
-        python = self.environment("bench-models") / "bin" / "python"
-        scripts = [APPS / "train.py", APPS / "network.py", ROOT / "requirements" / "bench-models.txt"]
+        scripts = [APPS / "train.py", APPS / "network.py"]
 
         def make(draft: Path) -> None:
             step = "train the models"
             with self.said.step(step):
-                store.execute(self.home, step, [str(python), str(APPS / "train.py"), str(draft)], TRAIN_ADVICE)
+                store.execute(self.home, step, [sys.executable, str(APPS / "train.py"), str(draft)], TRAIN_ADVICE)
 
         return store.ensure(self.home, "bench-artifacts", store.make_key_of_files(scripts), make)
 

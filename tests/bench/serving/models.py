@@ -22,7 +22,6 @@ class Kind:
     # The family as `serin package` and the benchmark's own apps call it.
     family: str
     artifact: str
-    onnx: str
     inputs: str
     input_name: str
     most_rows: int
@@ -33,15 +32,15 @@ LABELS = ("--labels", "down,up")
 KINDS = (
     Kind(
         "xgboost", "XGBoost, 200 trees of depth 6, 49 features",
-        "xgboost", "xgboost.ubj", "xgboost.onnx", "rows.npy", "rows", 1024, LABELS,
+        "xgboost", "xgboost.ubj", "rows.npy", "rows", 1024, LABELS,
     ),
     Kind(
         "lightgbm", "LightGBM, 200 trees of depth 6, 49 features",
-        "lightgbm", "lightgbm.txt", "lightgbm.onnx", "rows.npy", "rows", 1024, LABELS,
+        "lightgbm", "lightgbm.txt", "rows.npy", "rows", 1024, LABELS,
     ),
     Kind(
         "network", "ONNX network of PatchTST's size: [512, 7] to [96, 7], 1.2 million parameters",
-        "onnx", "network.onnx", "network.onnx", "series.npy", "series", 64,
+        "onnx", "network.onnx", "series.npy", "series", 64,
     ),
 )  # fmt: skip
 
@@ -61,10 +60,10 @@ class Model:
         return self.folder / self.kind.artifact
 
     @cached_property
-    def onnx(self) -> Path:
-        """The ONNX form: the package's own where it has one, so that peers run the very graph that Serin runs."""
+    def onnx(self) -> Path | None:
+        """The ONNX form that Serin's package has, so that peers run the very graph that Serin runs."""
         found = sorted(self.package.rglob("*.onnx")) if self.package else []
-        return found[0] if found else self.folder / self.kind.onnx
+        return found[0] if found else self.artifact if self.artifact.suffix == ".onnx" else None
 
     @cached_property
     def inputs(self) -> Array:
@@ -79,11 +78,11 @@ class Model:
         return document
 
 
-def package(kind: Kind, artifacts: Path, scratch: Path) -> Model:
+def package(kind: Kind, artifacts: Path, scratch: Path, version: str = "1.0.0") -> Model:
     """Package an artifact the way anybody would, by the command."""
     target = scratch / f"package-{kind.name}"
     argv = [str(Path(sys.executable).parent / "serin"), "package", "--from", str(artifacts / kind.artifact)]
-    argv += ["--model", kind.name, "--version", "1.0.0", "--output", str(target), *kind.options]
+    argv += ["--model", kind.name, "--version", version, "--output", str(target), *kind.options]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         return Model(kind, artifacts, None, (done.stderr or done.stdout).strip().splitlines()[-1])

@@ -16,8 +16,8 @@ from .models import Model
 
 TREES = ("xgboost", "lightgbm")
 ALL = (*TREES, "network")
-# What limits a library to the one core that the server is pinned to, in the server's favour.
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
+# For every server: libraries have the one core that it is pinned to, and none of them reports home.
+COMMON = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,10 @@ PEERS = (
     Peer(
         "Serin, batching off", "server-$family", SERIN_START, "/readyz",
         {"network": SERIN_NETWORK}, {**SERIN, "SERIN_BATCHING": "off"},
+    ),
+    Peer(
+        "Serin, batching on", "server-$family", SERIN_START, "/readyz",
+        {"network": SERIN_NETWORK}, {**SERIN, "SERIN_BATCHING": "on"},
     ),
     Peer(
         "FastAPI", "bench-fastapi", (*UVICORN, *UVICORN_FAST), "/ready",

@@ -78,7 +78,7 @@ def start(peer: peers.Peer, model: Model, environment: Path, scratch: Path) -> I
     with log.open("ab") as output:
         process = psutil.Popen(
             ["taskset", "-c", str(SERVER_CORE), *command],
-            env={**os.environ, **peers.ONE_THREAD, **filled(peer.settings)},
+            env={**os.environ, **peers.COMMON, **filled(peer.settings)},
             cwd=scratch,
             stdin=subprocess.DEVNULL,
             stdout=output,

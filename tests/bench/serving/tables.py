@@ -141,8 +141,9 @@ def of_soak(seen: Results) -> Table:
         ]
         for number, part in enumerate(parts)
     ]
-    title = "Serin's soak: XGBoost over HTTP at 80 % of its capacity"
-    return Table(title, ("minute", "MB", "p50 ms", "p99 ms", "errors"), rows)
+    asked = f"{seen.soak[0].model} by {seen.soak[0].dialect}" if seen.soak else ""
+    title = f"Serin's soak: {asked} at 80 % of its capacity"
+    return Table(title, ("minute" if size > 1 else "window", "MB", "p50 ms", "p99 ms", "errors"), rows)
 
 
 def show_seconds(value: float | None) -> str:

@@ -29,16 +29,27 @@ def open_lightgbm(path: str) -> Predict:
 
 
 def open_onnx(path: str) -> Predict:
-    """A network's output, or of a classification the probability of the second class of each row."""
+    """A network's output, or of a classification the probability of the second class of each row.
+
+    The session is set up as Serin sets up its own.
+    """
+    import numpy as np  # noqa: PLC0415 - as above
     import onnxruntime  # noqa: PLC0415 - not every peer has it
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    given, wanted = session.get_inputs()[0].name, [session.get_outputs()[-1].name]
-    if len(session.get_outputs()) == 1:
-        return lambda values: session.run(wanted, {given: values})[0]
-    return lambda rows: session.run(wanted, {given: rows})[0][:, 1]
+    given = session.get_inputs()[0]
+    dtype = np.float64 if given.type == "tensor(double)" else np.float32
+    # A classification's form may give the labels too, which are whole numbers.
+    wanted = next(output for output in session.get_outputs() if output.type in {"tensor(float)", "tensor(double)"})
+
+    def predict(values: Any) -> Any:
+        found = session.run([wanted.name], {given.name: np.asarray(values, dtype)})[0]
+        return found[:, 1] if found.ndim == 2 else found
+
+    return predict
 
 
 OPENERS: dict[str, Callable[[str], Predict]] = {

@@ -1,4 +1,4 @@
-"""Makes the benchmark's models: `python train.py <folder>` writes artifacts, their ONNX forms, and sample inputs.
+"""Makes the benchmark's models: `python train.py <folder>` writes artifacts as their libraries save them, and inputs.
 
 The data is drawn, since only the shape of a model decides what a call of it costs.
 """
@@ -10,13 +10,10 @@ import lightgbm
 import network
 import numpy as np
 import onnx
-import onnxmltools
 import xgboost
-from onnxmltools.convert.common.data_types import FloatTensorType
 
 FEATURES, TREES, DEPTH = 49, 200, 6
 TRAINING_ROWS, SAMPLE_ROWS = 20_000, 1024
-OPSET = 15
 
 
 def draw_rows(count: int, seed: int) -> np.ndarray:
@@ -48,12 +45,6 @@ def main(folder: pathlib.Path) -> None:
     boosted, light = train()
     boosted.save_model(folder / "xgboost.ubj")
     light.save_model(folder / "lightgbm.txt")
-    # The converter knows features by position only.
-    boosted.feature_names = None
-    given = [("rows", FloatTensorType([None, FEATURES]))]
-    onnx.save(onnxmltools.convert_xgboost(boosted, initial_types=given, target_opset=OPSET), folder / "xgboost.onnx")
-    converted = onnxmltools.convert_lightgbm(light, initial_types=given, target_opset=OPSET, zipmap=False)
-    onnx.save(converted, folder / "lightgbm.onnx")
     onnx.save(network.make(), folder / "network.onnx")
     np.save(folder / "rows.npy", draw_rows(SAMPLE_ROWS, 4))
     np.save(folder / "series.npy", network.draw_series(64))

@@ -1,0 +1,112 @@
+"""What is computed from the windows of `make bench-serving`, and that its tables fit together."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.serving import loads, measure, models, peers, results, tables, targets
+
+SIXTEEN, LARGE = loads.SIXTEEN, loads.LARGE
+
+
+def make_window(peer: str, dialect: str = "HTTP JSON", load: loads.Load = SIXTEEN, **figures: float) -> measure.Window:
+    given = {"cpu": 100.0, "p50": 1.0, "p99": 2.0, "p999": 3.0, "per_second": 1000.0, "memory": 100.0} | figures
+    return measure.Window(
+        peer, dialect, "xgboost", load.name, requests=10, errors=0, error="", generator=0.1, waiting=0, **given
+    )
+
+
+def find(words: str) -> targets.Target:
+    return next(target for target in targets.TARGETS if words in target.what)
+
+
+@pytest.mark.parametrize(
+    ("words", "windows", "measured", "met"),
+    [
+        pytest.param(
+            "per HTTP request as a share of BentoML's",
+            [make_window("Serin", cpu=50), make_window("BentoML", cpu=1000)],
+            "1/20.0",
+            True,
+            id="a smaller share than asked is met",
+        ),
+        pytest.param(
+            "per HTTP request as a share of BentoML's",
+            [make_window("Serin", cpu=100), make_window("BentoML", cpu=1000)],
+            "1/10.0",
+            False,
+            id="a larger share than asked is not met",
+        ),
+        pytest.param(
+            "per HTTP request as a share of BentoML's",
+            [make_window("Serin")],
+            "not measured",
+            None,
+            id="without the peer there is no verdict",
+        ),
+        pytest.param(
+            "HTTP p99 against the best peer's",
+            [make_window("Serin", p99=2), make_window("FastAPI", p99=3), make_window("BentoML", p99=1)],
+            "2.00 x",
+            False,
+            id="the tail is held against the best of the peers",
+        ),
+        pytest.param(
+            "per HTTP request as a share of FastAPI's",
+            [make_window("Serin", cpu=cpu) for cpu in (10, 20, 900)] + [make_window("FastAPI", cpu=100)],
+            "1/5.0",
+            True,
+            id="one slow round does not count",
+        ),
+        pytest.param(
+            "1,024 rows by gRPC",
+            [make_window("Serin", "gRPC", LARGE, per_second=400)],
+            "80 %",
+            True,
+            id="rows per second are a share of the fastest bare call's",
+        ),
+    ],
+)
+def test_a_target_is_computed_from_the_windows(
+    words: str, windows: list[measure.Window], measured: str, met: bool | None
+) -> None:
+    bare = {"xgboost": {"xgboost": {"1024": 2000.0}, "onnx": {"1024": 7000.0}}}
+    figure = find(words).figure(results.Results(windows, library=bare))
+    assert (figure.measured, figure.met) == (measured, met)
+
+
+@pytest.mark.parametrize(
+    ("memory", "met"),
+    [
+        pytest.param([90, 120, 130, 130, 130, 130, 130, 130, 131], True, id="pools that fill at first are no leak"),
+        pytest.param([100, 110, 120, 130, 140, 150, 160, 170, 180], False, id="a steady rise is one"),
+        pytest.param([100, 110], None, id="a soak that is too short says nothing"),
+    ],
+)
+def test_a_leak_is_growth_after_the_first_third(memory: list[float], met: bool | None) -> None:
+    seen = results.Results(soak=[make_window("Serin", memory=size) for size in memory])
+    assert find("growth of memory").figure(seen).met is met
+
+
+def test_results_are_read_as_they_were_saved(tmp_path: Path) -> None:
+    seen = results.Results([make_window("Serin")], ready={"Serin/xgboost": [1.5]}, soak=[make_window("Serin")])
+    seen.save(tmp_path / "kept.json")
+    assert results.load(tmp_path / "kept.json") == seen
+
+
+def test_a_table_shows_how_many_times_as_much_a_peer_takes() -> None:
+    seen = results.Results([make_window("Serin", cpu=50), make_window("MLServer", "HTTP OIP JSON", cpu=400)])
+    main, _ = tables.of_model(models.KINDS[0], seen)
+    assert [row[:4] for row in main.rows] == [
+        ["Serin", "HTTP JSON", "50", "1.0 x"],
+        ["MLServer", "HTTP OIP JSON", "400", "8.0 x"],
+    ]
+
+
+@pytest.mark.parametrize("peer", peers.PEERS, ids=lambda peer: peer.name)
+def test_every_text_of_a_peer_can_be_filled_in(peer: peers.Peer, tmp_path: Path) -> None:
+    for kind in models.KINDS:
+        model = models.Model(kind, tmp_path, tmp_path)
+        for text in (*peer.command, *peer.settings.values(), *peer.files.values()):
+            filled = peers.fill(text, model, peers.Ports(1, 2, 3), tmp_path, tmp_path)
+            assert "$" not in filled
