@@ -80,7 +80,10 @@ def sequence_record(request_id: str, rows: int, steps: int) -> records.Record:
 
 @dataclasses.dataclass
 class Collector:
-    """An HTTP endpoint: `answers` are given one after the other, the last for ever; None hangs until the end."""
+    """An HTTP endpoint: `answers` are given one after the other, the last for ever; None hangs until the end.
+
+    The header Hang-Up closes the connection afterwards without having said so.
+    """
 
     answers: list[tuple[int, dict[str, str]] | None]
     requests: list[tuple[dict[str, str], bytes]] = dataclasses.field(default_factory=list)
@@ -109,6 +112,7 @@ class Collector:
         for name, value in {"Content-Length": "0", **headers}.items():
             handler.send_header(name, value)
         handler.end_headers()
+        handler.close_connection |= "Hang-Up" in headers
 
 
 @contextmanager

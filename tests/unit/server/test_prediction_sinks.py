@@ -302,6 +302,15 @@ class TestEvents:
         assert collector.ids == ["r/0", "r/1"]
         assert (len(collector.requests), log.counts.written) == (2, 2)
 
+    def test_a_connection_that_was_closed_meanwhile_is_opened_again_without_a_word(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with collectors.collecting((200, {"Hang-Up": "1"}), 200) as collector:
+            log_to(f"http://127.0.0.1:{collector.port}/#batch=1", collectors.record("r", 2))
+
+        assert collector.ids == ["r/0", "r/1"]
+        assert caplog.text == ""
+
     @pytest.mark.parametrize("status", [301, 400, 401, 404, 413])
     def test_a_refusal_is_final_and_counted(self, status: int, caplog: pytest.LogCaptureFixture) -> None:
         with collectors.collecting(status, 200) as collector:

@@ -104,23 +104,35 @@ class EventEndpoint:
 
     def write(self, piece: sinks.Piece) -> None:
         """Post a piece; only an answer of 2xx means that it was taken."""
+        headers = self._headers()
+        kept = self._connection.sock is not None
         try:
-            self._connection.request("POST", self._endpoint.target, piece.payload, self._headers())
-            response = self._connection.getresponse()
-            response.read(ANSWER_BYTES)
-            if not response.isclosed():
-                self._connection.close()
-        except http.client.HTTPException as error:
-            self._connection.close()
-            raise sinks.Unavailable(f"{self._endpoint.host}: {type(error).__name__}") from error
-        except OSError:
-            self._connection.close()
-            raise
+            response = self._post(piece, headers)
+        except ConnectionError:
+            if not kept:
+                raise
+            # The endpoint has closed a connection that nothing had been sent on for a while, as it may.
+            response = self._post(piece, headers)
         if response.status in RETRIED:
             asked = read_retry_after(response.headers.get("Retry-After", ""), time.time())
             raise sinks.Unavailable(f"{self._endpoint.host} answered {response.status}", asked)
         if response.status >= 300:
             raise sinks.Rejected(f"{self._endpoint.host} answered {response.status}")
+
+    def _post(self, piece: sinks.Piece, headers: dict[str, str]) -> http.client.HTTPResponse:
+        try:
+            self._connection.request("POST", self._endpoint.target, piece.payload, headers)
+            response = self._connection.getresponse()
+            response.read(ANSWER_BYTES)
+        except OSError:
+            self._connection.close()
+            raise
+        except http.client.HTTPException as error:
+            self._connection.close()
+            raise sinks.Unavailable(f"{self._endpoint.host}: {type(error).__name__}") from error
+        if not response.isclosed():
+            self._connection.close()
+        return response
 
     def close(self) -> None:
         """Close the connection."""
