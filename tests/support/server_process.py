@@ -36,7 +36,7 @@ class ServerProcess:
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - its own address
+            with urllib.request.urlopen(request, timeout=DEADLINE_SECONDS) as response:  # noqa: S310 - its own address
                 return Answer(response.status, dict(response.headers), json.loads(response.read()))
         except urllib.error.HTTPError as error:
             with error:

@@ -1,4 +1,4 @@
-"""What listens beside HTTP: gRPC and, on a port that no route reaches, the metrics."""
+"""What listens: HTTP, and beside it gRPC and, on a port that no route reaches, the metrics."""
 
 import asyncio
 import dataclasses
@@ -8,6 +8,7 @@ from typing import Any
 import prometheus_client
 
 from serin_services.server import inference, settings, state
+from serin_services.server.http import connection
 from serin_services.server.rpc import server as rpc
 
 
@@ -35,6 +36,26 @@ async def start(options: settings.Settings, current: state.State, model: inferen
     server = rpc.Server(options, current, model, open_socket(options.host, options.grpc_port))
     await server.start()
     return Listeners(server, scrapes, asyncio.create_task(model.door.beat()))
+
+
+class Web:
+    """The HTTP port with its connections."""
+
+    def __init__(self, site: connection.Site, listening: socket.socket) -> None:
+        self._site = site
+        self._listening = listening
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Begin to answer."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: connection.Connection(self._site), sock=self._listening)
+
+    async def stop(self, grace: float) -> None:
+        """Take no new connections and give those that are open `grace` seconds to finish."""
+        if self._server is not None:
+            self._server.close()
+            await self._site.connections.end(grace)
 
 
 def open_socket(host: str, port: int) -> socket.socket:

@@ -2,19 +2,17 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
-import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from typing import NoReturn
 
-import uvicorn
 import uvloop
 
-from serin_services.server import listeners, runtime, settings, state
-from serin_services.server.http import asgi, connection, site
+from serin_services.server import behind, listeners, runtime, settings, state
+from serin_services.server.http import site
 
 log = logging.getLogger("serin.server")
 
@@ -57,23 +55,21 @@ async def run(options: settings.Settings, loaded: runtime.Runtime) -> int:
         ports = f"{options.http_port}, {options.grpc_port} and {options.metrics_port}"
         log.error("cannot listen on %s, ports %s: %s", options.host, ports, error)  # noqa: TRY400 - needs no traceback
         return 1
-    behind = make_bento(loaded)
-    web_server = make_web_server(options, site.make_site(options, loaded.state, loaded.model, behind), behind)
-    serving = asyncio.create_task(web_server.serve(sockets=[listening]))
+    application = behind.Behind(loaded)
+    web = listeners.Web(site.make_site(options, loaded.state, loaded.model, application), listening)
+    await web.start()
+    # What is loaded stays to the end: no collection need look at it again, which is most of the time that one takes.
+    gc.collect()
+    gc.freeze()
     loaded.state.serve()
     beside.grpc.tell(ready=True)
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if serving.done():
-        log.error("the HTTP server ended by itself; BentoML's log lines above say why")
-        await beside.stop(0)
-        return 1
+    await stop.wait()
     loaded.state.drain()
     beside.grpc.tell(ready=False)
     log.info("draining for %g s", options.drain_seconds)
-    await asyncio.wait({serving}, timeout=options.drain_seconds)
-    web_server.should_exit = True
-    await asyncio.gather(serving, beside.stop(options.drain_seconds))
+    await asyncio.sleep(options.drain_seconds)
+    await asyncio.gather(web.stop(options.drain_seconds), beside.stop(options.drain_seconds))
+    await application.stop()
     if loaded.model.watch is not None:
         await asyncio.to_thread(loaded.model.watch.close, max(1.0, options.drain_seconds))
     return 0
@@ -88,12 +84,11 @@ async def refuse(
     of its restarts then keeps the cost low while the reason stays in `lastState.terminated`.
     """
     write_termination_message(options, f"{current.reason}: {current.message}")
-    web_server = make_web_server(options, site.make_site(options, current, None))
-    serving = asyncio.create_task(web_server.serve(sockets=[listening]))
+    web = listeners.Web(site.make_site(options, current, None), listening)
+    await web.start()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), options.refusal_seconds)
-    web_server.should_exit = True
-    await serving
+    await web.stop(0)
     return EXIT_REFUSED
 
 
@@ -104,48 +99,3 @@ def write_termination_message(options: settings.Settings, message: str) -> None:
             options.termination_log.write_bytes(message.encode()[:TERMINATION_BYTES])
     except OSError as error:
         log.warning("%s cannot be written: %s", options.termination_log, error.strerror)
-
-
-class WebServer(uvicorn.Server):
-    """uvicorn without signal handlers of its own: draining comes before its shutdown."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to `run`."""
-        yield
-
-
-def make_web_server(
-    options: settings.Settings, front: connection.Site, behind: asgi.Application | None = None
-) -> WebServer:
-    """Let uvicorn listen, run the lifespan of the application behind and end connections; the protocol is our own."""
-    return WebServer(
-        uvicorn.Config(
-            behind or nothing,
-            host=options.host,
-            port=options.http_port,
-            http=connection.make_protocol(front),  # type: ignore[arg-type] # makes protocols, as the class would
-            loop="none",
-            ws="none",
-            lifespan="on" if behind else "off",
-            access_log=False,
-            log_config=None,
-            log_level="warning",
-            proxy_headers=False,
-            timeout_graceful_shutdown=max(1, int(options.drain_seconds)),
-        )
-    )
-
-
-async def nothing(_scope: asgi.Scope, _receive: asgi.Receive, _send: asgi.Send) -> None:
-    """Stand behind a server that has nothing behind it."""
-
-
-def make_bento(loaded: runtime.Runtime) -> asgi.Application:
-    """Make BentoML's application, which answers what is left: its page, its schema, its clients' calls."""
-    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "1")
-    from serin_services.server import bento  # noqa: PLC0415 - reads the environment when it is imported
-
-    bento.shared.append(loaded)
-    application: asgi.Application = bento.service.to_asgi()
-    return application

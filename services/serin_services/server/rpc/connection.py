@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
+from serin_services.server.peers import Peers
 from serin_services.server.rpc import frames, headers
 
 log = logging.getLogger("serin.server")
@@ -72,41 +73,13 @@ class Stream:
         """Learn that nobody waits for the answer any more."""
 
 
-class Peers:
-    """The open connections of a server."""
-
-    def __init__(self) -> None:
-        self._open: set[Connection] = set()
-        self._none = asyncio.Event()
-        self._none.set()
-
-    def add(self, peer: "Connection") -> None:
-        """Keep a new one."""
-        self._open.add(peer)
-        self._none.clear()
-
-    def remove(self, peer: "Connection") -> None:
-        """Let go of one that is closed."""
-        self._open.discard(peer)
-        if not self._open:
-            self._none.set()
-
-    def all(self) -> list["Connection"]:
-        """Give those of now."""
-        return list(self._open)
-
-    async def wait_for_none(self) -> None:
-        """Wait until the last is closed."""
-        await self._none.wait()
-
-
 MakeStream = Callable[["Connection", int, headers.Headers], Stream]
 
 
 class Connection(asyncio.Protocol):
     """The protocol of one connection; `peers` holds those that are open."""
 
-    def __init__(self, make_stream: MakeStream, peers: "Peers", now: float) -> None:
+    def __init__(self, make_stream: MakeStream, peers: "Peers[Connection]", now: float) -> None:
         self._make_stream = make_stream
         self._peers = peers
         self._opened = now
@@ -151,7 +124,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         """Tell every stream that its client is gone."""
         self._transport = None
-        self._peers.remove(self)
+        self._peers.discard(self)
         for stream in list(self._streams.values()):
             self._cancel(stream)
 

@@ -1,10 +1,9 @@
 """The gRPC server: its services on a port, its connections, and their end."""
 
 import asyncio
-import contextlib
 import socket
 
-from serin_services.server import inference, settings, state
+from serin_services.server import inference, peers, settings, state
 from serin_services.server.rpc import calls, connection, health, reflection, service
 
 SERVICES = (service.NAME, health.NAME)
@@ -26,7 +25,7 @@ class Server:
         self._router = calls.Router(methods, service.head(model.manifest), options.max_body_bytes)
         self._read_seconds = options.read_seconds
         self._listening = listening
-        self._peers = connection.Peers()
+        self._peers = peers.Peers[connection.Connection]()
         self._server: asyncio.Server | None = None
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -48,16 +47,11 @@ class Server:
             return
         self._server.close()
         self._sweeping.cancel()
-        for peer in self._peers.all():
-            peer.leave()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._peers.wait_for_none(), grace)
-        for peer in self._peers.all():
-            peer.close()
+        await self._peers.end(grace)
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(1)
-            for peer in self._peers.all():
+            for peer in self._peers:
                 peer.sweep(loop.time(), self._read_seconds)
