@@ -37,7 +37,8 @@ RUN sed -n '/^xgboost-cpu==/,/# via/p' /build/server-xgboost.txt > /build/openmp
 
 # What serving never loads goes out before it becomes a layer: tests, type stubs, sources of compiled modules, ONNX
 # Runtime's converters and its library for C, and of SciPy (110 MB, of which the tree libraries import scipy.sparse alone)
-# all the rest, its own BLAS included. The check at the end, and a prediction in the tests, fail if more comes to be needed.
+# all the rest, its own BLAS included. PyTorch's one build on the index is for CUDA and does not load without most of it;
+# what only a GPU would open goes. The check at the end, and a prediction in the tests, fail if more comes to be needed.
 FROM tools AS runtime-venv
 ARG FAMILY
 COPY requirements/server-${FAMILY}.txt /build/server.txt
@@ -48,6 +49,9 @@ RUN /build/tools/bin/uv pip sync --quiet --python /opt/venv/bin/python --require
     && rm -rf scipy.libs onnxruntime/tools onnxruntime/transformers onnxruntime/quantization \
         onnxruntime/capi/libonnxruntime.so.* \
     && find . -mindepth 2 -maxdepth 2 -path './scipy/*' -type d ! -name _lib ! -name sparse -exec rm -rf {} + \
+    && rm -rf torch/include torch/share torch/bin/protoc* torch/lib/libtorch_cuda_linalg.so \
+        nvidia/*/include nvidia/cu13/cccl nvidia/cu13/lib/*.a nvidia/cu13/lib/libcusolver* nvidia/cu13/lib/libnvperf_* \
+        nvidia/cu13/lib/libnvrtc-builtins* nvidia/cudnn/lib/libcudnn_* nvidia/nvshmem/lib/*.bc nvidia/nvshmem/lib/*.a \
     && PYTHONHASHSEED=0 python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
 
 FROM tools AS runtime-source
