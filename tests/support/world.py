@@ -200,7 +200,9 @@ class Model:
         return [(e["reason"], e.get("note", "")) for e in about]
 
     @contextlib.contextmanager
-    def traffic(self, rate: float = 100, grpc_share: float = 0.3) -> Iterator[traffic.BackgroundReplay]:
+    def traffic(
+        self, rate: float = 100, grpc_share: float = 0.3, samples: list[traffic.Sample] | None = None
+    ) -> Iterator[traffic.BackgroundReplay]:
         """Replay rows at a steady rate over both protocols, from the first answer on.
 
         The gateway tells that it has accepted a route some 50 ms before it has brought it to its proxy.
@@ -209,7 +211,7 @@ class Model:
         key = f"{self.namespace}/{self.name}"
         target = traffic.Target(f"http://{address}/{key}/predict", address, key)
         self.world.wait("an answer through the gateway", lambda: self._ask_once(key), lambda status: status == 200)
-        with traffic.BackgroundReplay(target, self.world.samples, traffic.Pace(rate, grpc_share)) as replay:
+        with traffic.BackgroundReplay(target, samples or self.world.samples, traffic.Pace(rate, grpc_share)) as replay:
             yield replay
 
     def _ask_once(self, key: str) -> int:
@@ -341,8 +343,6 @@ def _break(image: str, artifact: str, engine: engines.Engine, scratch: Path) -> 
     context.mkdir()
     (context / "model").write_bytes(b"\x80\x04not the model that was packaged")
     (context / "model").chmod(0o644)
-    (context / builds.DOCKERFILE).write_text(
-        BROKEN_DOCKERFILE.format(image=f"localhost/{image}", artifact=artifact)
-    )
+    (context / builds.DOCKERFILE).write_text(BROKEN_DOCKERFILE.format(image=f"localhost/{image}", artifact=artifact))
     engine.build(context, ["-t", f"{image}-broken"])
     return f"{image}-broken"
