@@ -1,12 +1,13 @@
 """`make bench-serving`: measures Serin and its peers in one run, prints as it goes, and writes docs/benchmarks.md."""
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 
 import rich.console
 
-from serin_local import layout
+from serin_local import errors, layout
 
 from . import campaign, environments, models, page, peers, processes, results, screen, tables
 
@@ -21,9 +22,10 @@ def main(words: list[str] | None = None) -> None:
     if not console.is_terminal:
         console.width = WIDTH
     kept = layout.default().home / "bench" / "serving.json"
-    plan = make_plan(options)
-    seen = results.load(kept) if options.again else measure(plan, console)
-    seen.save(kept)
+    try:
+        seen = results.load(kept) if options.again else measure(make_plan(options), console, kept)
+    except errors.ClusterError as error:
+        sys.exit(f"error: {error}")
     for table in tables.of_all(models.KINDS, seen):
         console.print(table.to_screen())
     if not options.no_page:
@@ -31,14 +33,16 @@ def main(words: list[str] | None = None) -> None:
     console.print(f"every window is kept in {kept}")
 
 
-def measure(plan: campaign.Plan, console: rich.console.Console) -> results.Results:
-    """Measure a plan and show each window as it comes."""
+def measure(plan: campaign.Plan, console: rich.console.Console, kept: Path) -> results.Results:
+    """Measure a plan, and show and keep each window as it comes."""
     seen = results.Results()
     processes.pin_self()
     with tempfile.TemporaryDirectory(prefix="serin-bench-") as scratch:
         running = campaign.Campaign(plan, environments.open_workshop(), Path(scratch), seen)
         for window in running.run():
             console.print(screen.describe(window, seen))
+            seen.save(kept)
+    seen.save(kept)
     return seen
 
 

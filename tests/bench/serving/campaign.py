@@ -27,8 +27,8 @@ class Plan:
     peers: tuple[peers.Peer, ...]
     kinds: tuple[models.Kind, ...]
     rounds: int = 3
-    seconds: float = 3.0
-    open_seconds: float = 10.0
+    seconds: float = 2.0
+    open_seconds: float = 8.0
     soak_seconds: float = 300.0
 
 
@@ -51,8 +51,9 @@ class Campaign:
                 for peer in self.plan.peers:
                     if model.kind.name in peer.asked:
                         yield from self.measure_peer(peer, model, number)
-        self.measure_images(made, artifacts)
-        yield from self.soak(made[0])
+        self.measure_images(artifacts)
+        if soaked := [model for model in made if model.package]:
+            yield from self.soak(soaked[0])
 
     def measure_library(self, model: models.Model) -> models.Array:
         """Time the bare calls on the servers' core, and give what the library answers."""
@@ -121,10 +122,10 @@ class Campaign:
         self.seen.missing[key] = reason
         self.workshop.said.say(f"not measured: {key}: {reason}")
 
-    def measure_images(self, made: list[models.Model], artifacts: Path) -> None:
+    def measure_images(self, artifacts: Path) -> None:
         """Build images where this machine can."""
         try:
-            self.seen.images = images.measure(made, artifacts, self.scratch)
+            self.seen.images = images.measure(self.plan.kinds, artifacts, self.scratch)
         except (package_errors.PackageError, subprocess.CalledProcessError) as error:
             self.miss("images", str(error))
 

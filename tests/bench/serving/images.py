@@ -1,61 +1,62 @@
 """Sizes of images and the time of a build, where this machine has an engine and the base image."""
 
-import json
+import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from serin_services.image import builds, engines
+from serin_services.image import engines, layouts
 from serin_services.package import errors, folder
 
 from . import models
 
 FAMILIES = ("xgboost", "lightgbm")
+BUILDS = 5
 
 
-def measure(made: list[models.Model], artifacts: Path, scratch: Path) -> dict[str, float]:
-    """The unpacked size of each family's runtime, and what a further version adds to it and takes to build.
+def measure(kinds: tuple[models.Kind, ...], artifacts: Path, scratch: Path) -> dict[str, float]:
+    """For each tree family: its unpacked runtime, and what a further version adds to it and takes to build.
 
     Raises:
-        errors.PackageError: no engine, no base image, or a build that failed.
+        errors.PackageError: a package that is refused, no engine, or no base image.
+        subprocess.CalledProcessError: a build that failed.
     """
-    engine = engines.find_engine("auto")
     found = {}
-    for model in made:
-        if model.package and model.kind.family in FAMILIES:
-            runtime = builds.ensure_runtime(engine, model.kind.family, lambda _: None)
-            found[f"runtime {model.kind.family} MB"] = sum(read_layers(engine, runtime)) / 1e6
-    tree = next((model for model in made if model.package and model.kind.family in FAMILIES), None)
-    return {**found, **(measure_version(engine, tree, artifacts, scratch) if tree else {})}
+    for kind in kinds:
+        if kind.family in FAMILIES:
+            found |= measure_family(kind, artifacts, scratch)
+    return found
 
 
-def measure_version(engine: engines.Engine, model: models.Model, artifacts: Path, scratch: Path) -> dict[str, float]:
-    """Build one more version of a model whose runtime is there."""
-    further = models.package(model.kind, artifacts, scratch / "further", version="1.0.1")
-    if further.package is None:
-        raise errors.PackageError("Refused", further.refusal)
-    name = f"localhost/serin-bench-{model.kind.name}:1.0.1"
-    begun = time.monotonic()
-    build = [str(Path(sys.executable).parent / "serin"), "build", str(further.package), "-t", name]
-    subprocess.run(build, capture_output=True, check=True)
-    seconds = time.monotonic() - begun
-    layer = read_layers(engine, name)[-1]
-    package = folder.read(further.package)
-    files = sum(file.size for file in package.manifest.files)
+def measure_family(kind: models.Kind, artifacts: Path, scratch: Path) -> dict[str, float]:
+    """Build a first version, which makes the runtime, and then further ones."""
+    taken = []
+    for number in range(BUILDS + 1):
+        version = f"1.0.{number + 1}"
+        package = models.package(kind, artifacts, scratch / version, version).package
+        if package is None:
+            raise errors.PackageError("Refused", f"`serin package` refused the {kind.name} model")
+        name = f"localhost/serin-bench-{kind.name}:{version}"
+        begun = time.monotonic()
+        build = [str(Path(sys.executable).parent / "serin"), "build", str(package), "-t", name]
+        subprocess.run(build, capture_output=True, check=True)
+        taken.append(time.monotonic() - begun)
+    base, *runtime, layer = read_layers(name)
+    files = folder.read(package).manifest.files
+    artifact = sum(file.size for file in files if file.role == "artifact")
     return {
-        "build s": seconds,
-        "version layer beyond the artifact KB": (layer - package.manifest.artifact.size) / 1024,
-        "version layer beyond the model's files KB": (layer - files) / 1024,
+        f"{kind.name}: Python's base image, MB": base / 1e6,
+        f"{kind.name}: runtime, MB": sum(runtime) / 1e6,
+        f"{kind.name}: version beyond the artifact, KB": (layer - artifact) / 1024,
+        f"{kind.name}: version beyond the model's files, KB": (layer - sum(file.size for file in files)) / 1024,
+        f"{kind.name}: first build, s": taken[0],
+        f"{kind.name}: further build, s": statistics.median(taken[1:]),
     }
 
 
-def read_layers(engine: engines.Engine, image: str) -> list[int]:
-    """The unpacked bytes of each layer, from the first."""
-    with tempfile.TemporaryDirectory(prefix="serin-layers-") as scratch:
-        target = Path(scratch) / "image"
-        engine.export(image, target)
-        if target.is_dir():
-            return [layer["size"] for layer in json.loads((target / "manifest.json").read_text())["layers"]]
-        return []
+def read_layers(name: str) -> list[int]:
+    """The unpacked bytes of each layer, from the base's."""
+    engine = engines.find_engine("auto")
+    with layouts.open_image(name, engine.program) as image:
+        return [layer.size for layer in image.read_manifest(image.digest).layers]

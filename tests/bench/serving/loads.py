@@ -18,7 +18,7 @@ class Load:
 
     def shortened(self, seconds: float) -> "Load":
         """The same with windows of at most so many seconds."""
-        return dataclasses.replace(self, seconds=min(self.seconds, seconds), warm_up=min(self.warm_up, seconds / 2))
+        return dataclasses.replace(self, seconds=min(self.seconds, seconds), warm_up=min(self.warm_up, seconds / 3))
 
     def lasting(self, seconds: float) -> "Load":
         """The same with as many windows as fit into so many seconds."""

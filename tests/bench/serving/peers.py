@@ -92,11 +92,11 @@ PEERS = (
     Peer("Serin", "server-$family", SERIN_START, "/readyz", both(SERIN_TABLES, SERIN_NETWORK), SERIN),
     Peer(
         "Serin, batching off", "server-$family", SERIN_START, "/readyz",
-        {"network": SERIN_NETWORK}, {**SERIN, "SERIN_BATCHING": "off"},
+        {"network": (dialects.OIP_JSON,)}, {**SERIN, "SERIN_BATCHING": "off"},
     ),
     Peer(
         "Serin, batching on", "server-$family", SERIN_START, "/readyz",
-        {"network": SERIN_NETWORK}, {**SERIN, "SERIN_BATCHING": "on"},
+        {"network": (dialects.OIP_JSON,)}, {**SERIN, "SERIN_BATCHING": "on"},
     ),
     Peer(
         "FastAPI", "bench-fastapi", (*UVICORN, *UVICORN_FAST), "/ready",

@@ -24,7 +24,6 @@ class Results:
     images: dict[str, float] = dataclasses.field(default_factory=dict)
     # Why something has no figures, by peer and model.
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
-    machine: str = ""
 
     def median(self, peer: str, dialect: str, model: str, load: Load, what: Callable[[Window], float]) -> float | None:
         """The median of a figure over the rounds, or none where it was not measured."""

@@ -146,6 +146,13 @@ def of_soak(seen: Results) -> Table:
     return Table(title, ("minute" if size > 1 else "window", "MB", "p50 ms", "p99 ms", "errors"), rows)
 
 
+def of_images(seen: Results) -> Table:
+    """Sizes and times of images."""
+    return Table("Images", ("model", "figure", "measured"), [
+        [*name.split(": "), f"{value:,.1f}"] for name, value in seen.images.items()
+    ])  # fmt: skip
+
+
 def show_seconds(value: float | None) -> str:
     """Write a time in s, or that there is none."""
     return f"{value:.1f} s" if value is not None else "-"
@@ -155,6 +162,6 @@ def of_all(kinds: Sequence[Kind], seen: Results) -> list[Table]:
     """Every table that has rows."""
     makers: list[Callable[[], list[Table]]] = [
         *(lambda kind=kind: of_model(kind, seen) for kind in kinds),  # type: ignore[misc]
-        lambda: [of_library(seen), of_soak(seen)],
+        lambda: [of_library(seen), of_soak(seen), of_images(seen)],
     ]
     return [table for make in makers for table in make() if table.rows]

@@ -248,17 +248,25 @@ def of_trees(model: str, title: str) -> list[Target]:
     ]  # fmt: skip
 
 
+def of_images(model: str, title: str) -> list[Target]:
+    """What is asked of a tree family's images."""
+    beyond = f"{model}: version beyond the"
+    return [
+        Target(f"{title}, runtime layers, unpacked", "≤ 350 MB", image(f"{model}: runtime, MB"), 350, megabytes),
+        Target(f"{title}, version layer beyond the artifact", "≤ 64 KB", image(f"{beyond} artifact, KB"), 64, kilobytes),
+        Target(
+            f"{title}, version layer beyond the artifact and its ONNX form", "≤ 64 KB",
+            image(f"{beyond} model's files, KB"), 64, kilobytes,
+        ),
+        Target(f"{title}, `serin build` of a further version", "≤ 5 s", image(f"{model}: further build, s"), 5, seconds),
+    ]  # fmt: skip
+
+
 TARGETS: Sequence[Target] = (
     *(target for model, title in TREES.items() for target in of_trees(model, title)),
     Target("soak at 80 %, growth of memory", "none", growth(memory, difference), MEMORY_GROWTH_MB, growth_megabytes),
     Target("soak at 80 %, p99 later against earlier", "no growth", growth(p99, quotient), P99_GROWTH, times),
     Target("network, 64 connections, batching against none", "≥ 2 x", batching_gain, 2, times, least=True),
     Target("network, 1 connection, p50 that batching adds", "≤ 0.2 ms", batching_cost, 0.2, milliseconds),
-    Target("runtime image of XGBoost, unpacked", "≤ 350 MB", image("runtime xgboost MB"), 350, megabytes),
-    Target("runtime image of LightGBM, unpacked", "≤ 350 MB", image("runtime lightgbm MB"), 350, megabytes),
-    *(
-        Target(f"version layer beyond {what}", "≤ 64 KB", image(f"version layer beyond {what} KB"), 64, kilobytes)
-        for what in ("the artifact", "the model's files")
-    ),
-    Target("`serin build` of a further version", "≤ 5 s", image("build s"), 5, seconds),
+    *(target for model, title in TREES.items() for target in of_images(model, title)),
 )
