@@ -43,6 +43,10 @@ def write(package: folder.Package, installed: inventory.Inventory, epoch: int) -
     document = json.loads(make_outputter(bill, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string())
     # Which package needs which is not known here; the library lists each name once more all the same, a third of the file.
     document["dependencies"] = [entry for entry in document["dependencies"] if "dependsOn" in entry]
+    for component in document["components"]:
+        if component["type"] == "library":
+            # Nothing refers to it, and its purl names it: another quarter of the file.
+            del component["bom-ref"]
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
