@@ -128,9 +128,7 @@ class TestLines:
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
         describer = addresses.documents.Describer(collectors.CLASSIFIER)
-        sink = lines.StandardOutput(
-            lines.LineEncoder(describer), flush_seconds=0.01, retry_seconds=1, descriptor=writing
-        )
+        sink = lines.StandardOutput(lines.LineEncoder(describer), flush_seconds=0.01, descriptor=writing)
         log = writer.PredictionLog(sink, 1, ROOMY)
         log.offer(collectors.record(rows=1000))
         with os.fdopen(reading) as pipe:
@@ -147,7 +145,6 @@ class TestLines:
             lines.StandardOutput(
                 lines.LineEncoder(addresses.documents.Describer(collectors.CLASSIFIER)),
                 flush_seconds=1,
-                retry_seconds=1,
                 descriptor=writing,
             ).write(sinks.Piece(b"{}\n", 1))
         os.close(writing)

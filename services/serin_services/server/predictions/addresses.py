@@ -80,24 +80,31 @@ def open_http(address: urllib.parse.SplitResult, options: Options, document: man
     return sink
 
 
-def waits(flush_seconds: float) -> dict[str, Option]:
-    """Give the options that every sink has: how long a prediction waits, and for how long a piece is tried."""
-    return {"flush_seconds": Option(flush_seconds, 0.01, 3600), "retry_seconds": Option(60.0, 0, 3600)}
+def flush_after(seconds: float) -> dict[str, Option]:
+    """Give the option that every sink has: how long a prediction waits."""
+    return {"flush_seconds": Option(seconds, 0.01, 3600)}
+
+
+# For how long a piece is tried, where another try may help.
+RETRY = {"retry_seconds": Option(60.0, 0, 3600)}
 
 
 HTTP = Scheme(
     open_http,
     {
-        **waits(1.0),
+        **flush_after(1.0),
+        **RETRY,
         "batch": Option(100, 1, 10_000),
         "timeout_seconds": Option(10.0, 0.1, 600),
         "authorization": Option(""),
     },
 )
 SCHEMES = {
-    "stdout": Scheme(open_output, waits(1.0)),
-    "file": Scheme(open_lines, {**waits(1.0), "rotate_bytes": Option(128 * MIB, 4096), "keep": Option(8, 0, 10_000)}),
-    "parquet": Scheme(open_parquet, waits(60.0)),
+    "stdout": Scheme(open_output, flush_after(1.0)),
+    "file": Scheme(
+        open_lines, {**flush_after(1.0), **RETRY, "rotate_bytes": Option(128 * MIB, 4096), "keep": Option(8, 0, 10_000)}
+    ),
+    "parquet": Scheme(open_parquet, {**flush_after(60.0), **RETRY}),
     "http": HTTP,
     "https": HTTP,
 }

@@ -101,12 +101,11 @@ class StandardOutput:
     """Standard output, for the cluster's own collector of logs."""
 
     flush_bytes = 256 * 1024
+    # Its end is final, and its slowness is waited for.
+    retry_seconds = 0.0
 
-    def __init__(
-        self, encoder: LineEncoder, *, flush_seconds: float, retry_seconds: float, descriptor: int = 1
-    ) -> None:
+    def __init__(self, encoder: LineEncoder, *, flush_seconds: float, descriptor: int = 1) -> None:
         self.flush_seconds = flush_seconds
-        self.retry_seconds = retry_seconds
         self.encode = encoder.encode
         self._descriptor = descriptor
 
