@@ -1,6 +1,7 @@
 """Makes a package of a trained model, and fills in what the model itself knows."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ envs:
 FORM_FILE = "form.onnx"
 # Of the inputs that a network is measured with.
 POOL_BYTES, POOL_ROWS = 64 * 1024 * 1024, 2048
+
+
+Progress = Callable[[str], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +66,16 @@ class Forms:
 
 
 def make(
-    recipe: Recipe, target: Path, *, replace: bool = False, effort: measuring.Effort = measuring.FULL
+    recipe: Recipe,
+    target: Path,
+    *,
+    replace: bool = False,
+    effort: measuring.Effort = measuring.FULL,
+    progress: Progress = lambda _line: None,
 ) -> folder.Package:
     """Make the folder, read it back with every check, and open the model from it.
+
+    Tells by `progress` what it is at.
 
     Raises:
         errors.PackageError: the recipe does not fit the model, or the target cannot be written.
@@ -73,10 +84,13 @@ def make(
     for problem in (manifest.name_problem(recipe.model), manifest.version_problem(recipe.version)):
         if problem:
             raise errors.PackageError("InvalidName", problem)
-    source = sources.read(recipe.source)
+    source = sources.read(recipe.source, progress)
     family = families.recognise(source.artifact, source.where)
+    progress(f"opening {source.where} with {family.library}")
     opened = families.open_model(family, source.artifact, source.where)
+    progress("making, comparing and measuring its forms")
     document, contents = describe(recipe, source, family, opened, effort)
+    progress("checking the package")
     for file in document.files:
         if file.role != "project":
             forms.open_form(document, file.path, contents.__getitem__, source.where)
@@ -129,7 +143,7 @@ def describe(
 
 def artifact_suffix(family: families.Family, artifact: bytes) -> str:
     """Give the suffix of the format that the artifact is in: XGBoost's JSON has text behind its first brace."""
-    return family.suffixes[-1] if artifact[1:].lstrip()[:1] == b'"' else family.suffixes[0]
+    return family.suffixes[-1] if artifact[1:64].lstrip()[:1] == b'"' else family.suffixes[0]
 
 
 def describe_inputs(recipe: Recipe, found: families.Inspection) -> tuple[manifest.Tensor, ...]:

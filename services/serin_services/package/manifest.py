@@ -137,7 +137,7 @@ class Form(Strict):
 
     name: FormName
     path: Text | None = None
-    # The largest absolute difference of any output from the original's, over the sample rows.
+    # The largest difference of any output from the original's over the sample: absolute, and relative beyond 1.
     difference: NotNegative | None = None
     refused: Text | None = None
     # The median of a call on one thread, by its number of rows, on the machine that made the package.

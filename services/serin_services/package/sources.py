@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from serin_services.package import errors, folder
@@ -16,18 +17,34 @@ class Source:
     artifact: bytes
     where: str
     lineage: dict[str, str] = dataclasses.field(default_factory=dict)
-    # The largest difference from what the artifact was made of; nothing where it is the original.
+    # The largest difference from what the artifact was made of; none where it is the original.
     difference: float = 0.0
 
 
-def read(source: Path | str) -> Source:
+def read(source: Path | str, progress: Callable[[str], None]) -> Source:
     """Read the file, or have the network made and exported.
 
     Raises:
         errors.PackageError: the file cannot be read, or the network cannot be exported.
     """
-    text = str(source)
-    if FUNCTION.fullmatch(text) and not Path(text).exists():
-        raise errors.PackageError("Unsupported", "module:function")
-    path = Path(source)
-    return Source(folder.read_limited(path, folder.MAX_BYTES["artifact"], "the model file"), text)
+    where = str(source)
+    if FUNCTION.fullmatch(where) and not Path(where).exists():
+        return export(where, progress)
+    return Source(folder.read_limited(Path(source), folder.MAX_BYTES["artifact"], "the model file"), where)
+
+
+def export(reference: str, progress: Callable[[str], None]) -> Source:
+    """Have a network made by the caller's function and exported to ONNX."""
+    progress("importing PyTorch")
+    try:
+        import torch  # noqa: PLC0415 - takes seconds, and is only here
+
+        from serin_services.package import exporting  # noqa: PLC0415 - imports PyTorch
+    except ImportError as error:
+        raise errors.PackageError(
+            "LibraryMissing", f"{reference}: exporting a PyTorch network needs torch: {error}; install serin[torch]"
+        ) from error
+    progress(f"exporting {reference} to ONNX")
+    exported = exporting.export(reference)
+    lineage = {"exported from": reference, "torch": str(torch.__version__)}
+    return Source(exported.content, reference, lineage, exported.difference)

@@ -111,7 +111,7 @@ def test_a_file_that_changed_since_the_start_is_not_loaded_late(
 
 
 MEASURED = {
-    "the faster for one row, where the other is hardly better": ({1: 10, 2: 12, 4: 20}, {1: 30, 2: 30, 4: 19}, [(None, "onnx")]),
+    "the faster where the other is hardly better": ({1: 10, 2: 12, 4: 20}, {1: 30, 2: 30, 4: 19}, [(None, "onnx")]),
     "the other where it is better": ({1: 10, 2: 20, 4: 40}, {1: 30, 2: 18, 4: 31}, [(2, "onnx"), (None, "native")]),
     "the library alone": ({1: 30, 2: 30, 4: 30}, {1: 10, 2: 10, 4: 10}, [(None, "native")]),
     "and back": ({1: 10, 2: 90, 4: 90}, {1: 90, 2: 10, 4: 200}, [(1, "onnx"), (2, "native"), (None, "onnx")]),

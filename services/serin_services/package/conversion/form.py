@@ -5,14 +5,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from serin_services.package import errors, families, manifest
+from serin_services.package import comparing, errors, families, manifest
 from serin_services.package.conversion import lightgbm, trees, xgboost
 from serin_services.package.families import base, tree_form
 
 READERS: dict[str, Callable[[bytes], trees.Ensemble]] = {"xgboost": xgboost.read, "lightgbm": lightgbm.read}
 
-# Beyond this, a form is another model.
-MAX_DIFFERENCE = 1e-4
 SAMPLE_ROWS = 2048
 NAN_SHARE = 0.1
 
@@ -45,9 +43,9 @@ def make(family: base.Family, artifact: bytes, sha256: str, original: base.OpenM
         predictor = families.open_form(family, content, sha256, "the ONNX form").select(())
     except errors.PackageError as error:
         return Trial(rows, refused=error.message)
-    difference = largest_difference(original.select(()).predict(rows), predictor.predict(rows))
-    if not difference <= MAX_DIFFERENCE:
-        said = f"differs from the original by {difference:.3g}, more than {MAX_DIFFERENCE:g}"
+    difference = comparing.largest_difference(original.select(()).predict(rows), predictor.predict(rows))
+    if not difference <= comparing.MAX_DIFFERENCE:
+        said = f"differs from the original by {difference:.3g}, more than {comparing.MAX_DIFFERENCE:g}"
         return Trial(rows, difference=difference if np.isfinite(difference) else None, refused=said)
     return Trial(rows, content, predictor, difference)
 
@@ -78,17 +76,3 @@ def draw(thresholds: Sequence[trees.Floats], tensor: manifest.Tensor, allow_nan:
 def spread(tensor: manifest.Tensor, allow_nan: list[bool]) -> base.Array:
     """Draw rows for a model whose thresholds are not known; they serve to measure alone."""
     return draw([np.linspace(-3, 3, 31)] * len(allow_nan), tensor, allow_nan)
-
-
-def largest_difference(expected: tuple[base.Array, ...], came: tuple[base.Array, ...]) -> float:
-    """Give the largest absolute difference of any number; what is NaN on one side only counts as infinite."""
-    largest = 0.0
-    for one, other in zip(expected, came, strict=True):
-        if one.shape != other.shape:
-            return float("inf")
-        with np.errstate(invalid="ignore"):
-            distance = np.abs(one.astype(np.float64) - other.astype(np.float64))
-        distance[(one == other) | (np.isnan(one) & np.isnan(other))] = 0
-        distance[np.isnan(distance)] = np.inf
-        largest = max(largest, float(distance.max(initial=0)))
-    return largest

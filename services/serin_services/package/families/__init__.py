@@ -5,6 +5,7 @@ because a model with an ONNX form may need none.
 """
 
 import importlib
+import os
 from collections.abc import Callable
 from types import ModuleType
 from typing import get_args
@@ -81,6 +82,8 @@ def open_form(family: Family, content: bytes, artifact_sha256: str, where: str) 
 
 
 def _open(name: str, family: str, where: str, opener: Callable[[ModuleType], OpenModel]) -> OpenModel:
+    # Read when ONNX Runtime is imported, which else writes into the home folder and calls its maker.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         library = importlib.import_module(name)
     except (ImportError, OSError) as error:

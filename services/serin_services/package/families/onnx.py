@@ -11,7 +11,10 @@ from serin_services.package.families import base
 IR_VERSION = b"\x08"
 OTHER_FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca"
 # An entry of a tensor's external_data: the file that its values are in.
-EXTERNAL = re.compile(rb"\x6a[\x00-\x7f]\x0a\x08location\x12([\x00-\x7f])")
+EXTERNAL = re.compile(rb"\x6a(?s:.){1,2}\x0a\x08location\x12(?P<path>[\x00-\x7f](?s:.){0,127})")
+# What ONNX Runtime says of operators that it does not have.
+LATER_OPSET = re.compile(r"Opset (\d+) is under development.*? for domain (\S+) is till opset (\d+)", re.DOTALL)
+UNKNOWN_OPERATOR = re.compile(r"(\S+)\(-?\d+\) is not a registered function/op")
 # Each of ONNX Runtime's words for a tensor's type, with numpy's.
 TYPES: dict[str, manifest.TensorType] = {
     "tensor(bool)": "bool",
@@ -39,10 +42,12 @@ def open_session(library: ModuleType, artifact: bytes) -> Any:  # noqa: ANN401 -
     """Open a model on one thread that does not spin, since a server grows by replicas and shares its core.
 
     Raises:
-        errors.PackageError: the model's values are in other files, which no digest would cover.
+        errors.PackageError: the model's values are in other files, which no digest would cover, or it is made of
+            operators that this version does not have.
     """
     if found := EXTERNAL.search(artifact):
-        name = artifact[found.end() : found.end() + found.group(1)[0]].decode(errors="replace")
+        length, *path = found["path"]
+        name = bytes(path[:length]).decode(errors="replace")
         raise errors.PackageError(
             "ExternalData",
             f"the model keeps values in another file, {name!r}; save it in one file, "
@@ -55,7 +60,29 @@ def open_session(library: ModuleType, artifact: bytes) -> Any:  # noqa: ANN401 -
     # The arena keeps what the largest batch has ever needed.
     options.enable_cpu_mem_arena = False
     options.log_severity_level = ERRORS_ONLY
-    return library.InferenceSession(artifact, options, providers=["CPUExecutionProvider"])
+    try:
+        return library.InferenceSession(artifact, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        if unknown := find_unknown_operators(str(error), library.__version__):
+            raise unknown from error
+        raise
+
+
+def find_unknown_operators(said: str, version: str) -> errors.PackageError | None:
+    """Put ONNX Runtime's words on operators that it does not have into what to do about them."""
+    if later := LATER_OPSET.search(said):
+        asked, domain, known = later.groups()
+        return errors.PackageError(
+            "UnknownOperators",
+            f"the model is of opset {asked} of {domain}, and ONNX Runtime {version} knows them up to {known}: "
+            f"export it again with opset_version={known}",
+        )
+    if unknown := UNKNOWN_OPERATOR.search(said):
+        return errors.PackageError(
+            "UnknownOperators",
+            f"ONNX Runtime {version} has no operator {unknown.group(1)}; export the model with ONNX's own operators alone",
+        )
+    return None
 
 
 def open_model(library: ModuleType, artifact: bytes) -> base.OpenModel:
