@@ -186,19 +186,17 @@ def asked_seconds(headers: dict[bytes, bytes]) -> float:
         text = headers[DEADLINE]
         if text.isdigit() and len(text) <= 8:
             return int(text) / 1000
-        raise schema.Refusal(
-            "InvalidRequest", DEADLINE.decode(), "milliseconds, at most 8 digits", repr(text[:40]), mismatch=False
-        )
+        raise wrong_deadline(DEADLINE, "milliseconds, at most 8 digits", text)
     found = GRPC_TIMEOUT.fullmatch(headers[GRPC_DEADLINE])
     if not found:
-        raise schema.Refusal(
-            "InvalidRequest",
-            GRPC_DEADLINE.decode(),
-            "at most 8 digits and one of H, M, S, m, u, n",
-            repr(headers[GRPC_DEADLINE][:40]),
-            mismatch=False,
-        )
+        raise wrong_deadline(GRPC_DEADLINE, "at most 8 digits and one of H, M, S, m, u, n", headers[GRPC_DEADLINE])
     return int(found[1]) * UNIT_SECONDS[found[2]]
+
+
+def wrong_deadline(name: bytes, expected: str, got: bytes) -> schema.Refusal:
+    """Refuse a deadline that cannot be read."""
+    came = repr(got[:40].decode("latin-1"))
+    return schema.Refusal("InvalidRequest", name.decode(), expected, came, mismatch=False)
 
 
 def schema_limit(status: int, reason: str, message: str) -> schema.Limit:

@@ -401,7 +401,9 @@ class Connection(asyncio.Protocol):
 
     def _meet_expectation(self, expected: bytes) -> None:
         if expected.lower() != b"100-continue":
-            raise Refused(417, "ExpectationFailed", f"expect: expected 100-continue, got {expected[:40]!r}")
+            raise Refused(
+                417, "ExpectationFailed", f"expect: expected 100-continue, got {expected[:40].decode('latin-1')!r}"
+            )
         self._asks = True
         self._invite()
 

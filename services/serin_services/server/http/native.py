@@ -9,8 +9,6 @@ from serin_services.server.http import descriptions, endpoints, nested, tables
 from serin_services.server.http.endpoints import Call, encode
 from serin_services.server.http.messages import JSON, Request, Response
 
-# Beyond, a table is read in a thread.
-QUICK_TABLE_BYTES = 65536
 ANY_TYPES = frozenset({None, b"*/*", b"application/json"})
 # What a client may call JSON; the last is curl's for data that it is not told the type of.
 JSON_TYPES = frozenset(
@@ -40,14 +38,17 @@ class Predict:
 
     def __init__(self, model: inference.Inference) -> None:
         self._model = model
-        self._rows = model.signature.rows
+        self._tables = tables.Reader(model.signature.rows) if model.signature.rows else None
         self._read_json = make_reader(model)
         self._describe = descriptions.make(model.manifest)
         self._names = (model.manifest.model, model.manifest.version)
 
     def is_slow(self, request: Request) -> bool:
-        """A large table is read by Python, or by a library that lets others run meanwhile; JSON is read at once."""
-        return len(request.body) > QUICK_TABLE_BYTES and request.headers.get(b"content-type") not in JSON_TYPES
+        """Whether it is a table that others should not wait for; JSON is read at once."""
+        content_type = request.headers.get(b"content-type")
+        if content_type in JSON_TYPES or self._tables is None:
+            return False
+        return self._tables.is_slow(tables.media_types(content_type or b"")[0], request.body)
 
     def read(self, request: Request) -> Call:
         """Read a body of rows."""
@@ -60,9 +61,9 @@ class Predict:
         wanted = self._wanted(accept, given)
         if given in JSON_TYPES:
             return Call(self._read_json(request.body), self._writer(wanted))
-        if self._rows is None or given not in tables.FORMATS:
+        if self._tables is None or given not in tables.FORMATS:
             raise self._unsupported(given)
-        return Call((tables.read(self._rows, given, request.body),), self._writer(wanted))
+        return Call((self._tables.read(given, request.body),), self._writer(wanted))
 
     def write(self, answer: inference.Answer, request_id: bytes) -> Response:
         """Write an answer in JSON."""
@@ -80,7 +81,7 @@ class Predict:
 
     def _wanted(self, accept: bytes | None, given: bytes) -> bytes:
         """Choose the first type that the client accepts and that is written here, else the one that it sent."""
-        known = (JSON, *tables.FORMATS) if self._rows is not None else (JSON,)
+        known = (JSON, *tables.FORMATS) if self._tables is not None else (JSON,)
         for content_type in tables.media_types(accept) if accept else ():
             if content_type in known:
                 return content_type
@@ -88,7 +89,7 @@ class Predict:
 
     def _unsupported(self, given: bytes) -> schema.Refusal:
         """Refuse a body of a type that is not read."""
-        accepted = [JSON, *tables.FORMATS] if self._rows is not None else [JSON]
+        accepted = [JSON, *tables.FORMATS] if self._tables is not None else [JSON]
         expected = ", ".join(each.decode() for each in accepted)
         came = repr(given[:80].decode("latin-1"))
         return schema.Refusal("UnsupportedMediaType", "content-type", expected, came, mismatch=False, status=415)

@@ -162,7 +162,9 @@ def header_size(length: bytes, body: bytes) -> int:
     """Read how many bytes of a body are JSON."""
     if length.isdigit() and len(length) <= 12 and int(length) <= len(body):
         return int(length)
-    raise invalid(HEADER_LENGTH.decode(), f"a length of at most the body's {len(body)}", repr(length[:40]))
+    raise invalid(
+        HEADER_LENGTH.decode(), f"a length of at most the body's {len(body)}", repr(length[:40].decode("latin-1"))
+    )
 
 
 def decode(body: bytes) -> InferRequest | AnyInferRequest:

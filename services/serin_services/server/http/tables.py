@@ -1,104 +1,55 @@
 """Rows and answers as tables: CSV (RFC 4180), Arrow IPC streams and Parquet files.
 
-A column is a feature, by its name, in any order. Arrow and Parquet are read by arro3, which is imported with the first
-such request: a pod that never gets one does without its memory.
+A column is a feature, by its name, in any order.
 """
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from serin_services.package import manifest
 from serin_services.server import inference, schema
+from serin_services.server.http import arrow
 from serin_services.server.schema import Array, Refusal
 
 CSV = b"text/csv"
 ARROW = b"application/vnd.apache.arrow.stream"
 PARQUET = b"application/vnd.apache.parquet"
 FORMATS = (CSV, ARROW, PARQUET)
-PARQUET_MAGIC = b"PAR1"
+BINARY_FORMATS = {ARROW: "arrow", PARQUET: "parquet"}
+# Beyond, CSV is read in a thread.
+QUICK_BYTES = 65536
 
 Column = Array | list[str]
 
 
-def read(model: schema.Schema, content_type: bytes, body: bytes) -> Array:
-    """Give the rows of a table.
+class Reader:
+    """Reads the tables of one model."""
 
-    Raises:
-        schema.Refusal: with the first thing that is wrong.
-    """
-    if content_type == CSV:
-        return read_csv(model, body)
-    reader = open_arrow(content_type, body)
-    names = list(reader.schema.names)
-    model.check_names(names, "columns")
-    check_types(names, [reader.schema.field(index).type for index in range(len(names))])
-    order = [names.index(name) for name in model.names]
-    parts: list[Array] = []
-    rows = 0
-    for batch in batches(reader):
-        rows += batch.num_rows
-        if rows > model.max_rows:
-            break
-        parts.append(np.stack([numbers(batch.column(index)) for index in order], axis=1))
-    model.check_count(rows, "rows")
-    return model.fit(np.concatenate(parts) if len(parts) > 1 else parts[0])
+    def __init__(self, model: schema.Schema) -> None:
+        self._model = model
+        self._arrow = arrow.Reader()
 
+    def is_slow(self, content_type: bytes, body: bytes) -> bool:
+        """Whether others should not wait for it."""
+        return content_type in BINARY_FORMATS or len(body) > QUICK_BYTES
 
-def open_arrow(content_type: bytes, body: bytes) -> Any:  # noqa: ANN401 - the library is imported late
-    """Open an Arrow stream or a Parquet file."""
-    import arro3.io  # noqa: PLC0415 - see the module
+    def read(self, content_type: bytes, body: bytes) -> Array:
+        """Give the rows of a table.
 
-    if content_type == ARROW:
-        return guarded(lambda: arro3.io.read_ipc_stream(body), "an Arrow IPC stream")
-    if not (body.startswith(PARQUET_MAGIC) and body.endswith(PARQUET_MAGIC) and len(body) > 2 * len(PARQUET_MAGIC)):
-        raise not_a("a Parquet file", "no such file")
-    return guarded(lambda: arro3.io.read_parquet(body), "a Parquet file")
-
-
-def batches(reader: Iterable[Any]) -> Iterable[Any]:
-    """Give the parts of a table one by one, since all of them may be many times as large as the body."""
-    iterator = iter(reader)
-    while (batch := guarded(lambda: next(iterator, None), "a whole table")) is not None:
-        yield batch
-
-
-def guarded(read_it: Callable[[], Any], expected: str) -> Any:  # noqa: ANN401 - of the library
-    """Read what came from outside: the library raises plain exceptions, or panics, which are not even those."""
-    try:
-        return read_it()
-    except Exception as error:
-        raise not_a(expected, str(error)) from error
-    except BaseException as error:
-        if type(error).__name__ == "PanicException":
-            raise not_a(expected, str(error)) from error
-        raise
+        Raises:
+            schema.Refusal: with the first thing that is wrong.
+        """
+        if content_type == CSV:
+            return read_csv(self._model, body)
+        return self._arrow.read(self._model, BINARY_FORMATS[content_type], body)
 
 
 def not_a(expected: str, said: str) -> Refusal:
     """Refuse a body that is not of its type."""
     return Refusal("InvalidRequest", "body", expected, said[:200], mismatch=False)
-
-
-def check_types(names: Sequence[str], types: Sequence[Any]) -> None:
-    """Refuse columns of anything but numbers."""
-    from arro3.core import DataType  # noqa: PLC0415 - see the module
-
-    for name, found in zip(names, types, strict=True):
-        numeric = DataType.is_integer(found) or DataType.is_floating(found) or DataType.is_boolean(found)
-        if not (numeric or DataType.is_null(found)):
-            raise Refusal("MistypedFeature", f"columns.{name}", "a column of numbers", str(found))
-
-
-def numbers(column: Any) -> Array:  # noqa: ANN401 - the library is imported late
-    """Give a column as numbers, NaN for what is missing."""
-    if column.null_count:
-        return np.array(column.to_pylist(), dtype="float64")
-    values: Array = np.asarray(column.to_numpy())
-    return values
 
 
 def read_csv(model: schema.Schema, body: bytes) -> Array:
@@ -147,21 +98,7 @@ def write(content_type: bytes, columns: dict[str, Column]) -> bytes:
     """Write an answer as a table."""
     if content_type == CSV:
         return write_csv(columns)
-    import arro3.io  # noqa: PLC0415 - see the module
-    from arro3.core import Array as Arrow  # noqa: PLC0415
-    from arro3.core import DataType, Table  # noqa: PLC0415
-
-    made: dict[str, Any] = {
-        name: Arrow(values, DataType.string()) if isinstance(values, list) else Arrow.from_numpy(values)
-        for name, values in columns.items()
-    }
-    target = io.BytesIO()
-    table = Table.from_pydict(made)
-    if content_type == ARROW:
-        arro3.io.write_ipc_stream(table, target)
-    else:
-        arro3.io.write_parquet(table, target)
-    return target.getvalue()
+    return arrow.write(columns, BINARY_FORMATS[content_type])
 
 
 def write_csv(columns: dict[str, Column]) -> bytes:
