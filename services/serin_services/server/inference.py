@@ -9,8 +9,8 @@ from serin_services.server import admission, answers, batching, cache, schema, s
 
 # Up to here a prediction takes less than handing it to a thread and back would; beyond, it would hold up the others.
 INLINE_ROWS = 128
-# Of threads for what does not run on the event loop: a second one, so that a large request does not hold up the rest.
-THREADS = 2
+# Of threads for what does not run on the event loop: a server has one core, and each thread has memory of its own.
+THREADS = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

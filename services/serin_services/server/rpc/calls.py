@@ -7,7 +7,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from serin_services.server.rpc import connection, headers, messages
+from serin_services.server.rpc import connection, headers, messages, streams
 
 log = logging.getLogger("serin.server")
 
@@ -15,7 +15,7 @@ STATUS_200 = b"\x88"
 CONTENT_TYPE = headers.literal(b"content-type", b"application/grpc")
 HEAD = STATUS_200 + CONTENT_TYPE + headers.literal(b"grpc-accept-encoding", b"identity,deflate,gzip")
 TRAILER_OK = headers.literal(b"grpc-status", b"0")
-NO_GRPC = headers.literal(b":status", b"415")
+NO_GRPC = headers.literal(b":status", b"415") + headers.literal(b"content-type", b"application/grpc")
 # Headers with it must fit into one frame.
 MAX_STATUS_BYTES = 4096
 
@@ -47,7 +47,7 @@ class Router:
         return Call(self, link, number, request)
 
 
-class Call(connection.Stream):
+class Call(streams.Stream):
     """One call; `reply` holds header fields that its answer carries beside the server's own."""
 
     __slots__ = (
@@ -80,14 +80,9 @@ class Call(connection.Stream):
     def begin(self) -> None:
         """Find the method and the time that the client gives."""
         fields = self.headers.by_name
-        if not fields.get(b"content-type", b"").startswith(b"application/grpc"):
-            self._link.reply(self, b"", b"", NO_GRPC)
-            return
-        path = fields.get(b":path", b"")
-        self._method = self._router.methods.get(path)
-        if self._method is None:
-            self.finish(messages.Status.UNIMPLEMENTED, f"no method {path.decode('latin-1')!r} here")
-        elif (timeout := fields.get(b"grpc-timeout")) is not None:
+        if fields.get(b"content-type", b"").startswith(b"application/grpc"):
+            self._method = self._router.methods.get(fields[b":path"])
+        if (timeout := fields.get(b"grpc-timeout")) is not None:
             try:
                 self.deadline = self.opened + messages.read_timeout(timeout)
             except messages.Failure as failure:
@@ -95,8 +90,6 @@ class Call(connection.Stream):
 
     def receive(self, data: bytes, *, ended: bool) -> None:
         """Keep data, and let the method look at it once there is enough."""
-        if self._method is None:
-            return
         if not self._body:
             self._body = data
         else:
@@ -105,7 +98,10 @@ class Call(connection.Stream):
             self._body += data
         try:
             messages.check_size(len(self._body) - messages.PREFIX_BYTES, self._router.most)
-            if ended or self._method.eager:
+            if self._method is None:
+                if ended:
+                    self._refuse()
+            elif ended or self._method.eager:
                 self._method.feed(self)
         except messages.Failure as failure:
             self.finish(failure.status, str(failure))
@@ -147,11 +143,11 @@ class Call(connection.Stream):
 
     def send(self, message: bytes) -> None:
         """Send one message of an answer that may have several."""
-        self._link.reply(self, self._head(), messages.pack(message), None)
+        self._link.sender.reply(self, self._head(), messages.pack(message), None)
 
     def answer(self, message: bytes) -> None:
         """Send the only message of an answer, and end the call."""
-        self._link.reply(self, self._head(), messages.pack(message), TRAILER_OK)
+        self._link.sender.reply(self, self._head(), messages.pack(message), TRAILER_OK)
 
     def finish(self, status: messages.Status, message: str = "") -> None:
         """End the call."""
@@ -159,7 +155,7 @@ class Call(connection.Stream):
         if status is not messages.Status.OK:
             said = messages.quote_message(message)[:MAX_STATUS_BYTES]
             trailer = headers.literal(b"grpc-status", b"%d" % status) + headers.literal(b"grpc-message", said)
-        self._link.reply(self, self._head(), b"", trailer)
+        self._link.sender.reply(self, self._head(), b"", trailer)
 
     def finish_later(self, message: Awaitable[bytes]) -> None:
         """Answer once the message is there."""
@@ -173,6 +169,14 @@ class Call(connection.Stream):
         except Exception:
             log.exception("a call of %r failed", self.headers.by_name.get(b":path"))
             self.finish(messages.Status.INTERNAL, "the call failed; the server's log tells more")
+
+    def _refuse(self) -> None:
+        """Answer what is no gRPC in HTTP's terms, and another method in gRPC's."""
+        fields = self.headers.by_name
+        if not fields.get(b"content-type", b"").startswith(b"application/grpc"):
+            self._link.sender.reply(self, b"", b"", NO_GRPC)
+            return
+        self.finish(messages.Status.UNIMPLEMENTED, f"no method {fields[b':path'].decode('latin-1')!r} here")
 
     def _head(self) -> bytes:
         if self._started:

@@ -8,6 +8,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEAD = struct.Struct(">BHBBL")
 HEAD_BYTES = HEAD.size
 STREAM_MASK = 0x7FFFFFFF
+PRIORITY_BYTES = 5
 LARGEST_WINDOW = 0x7FFFFFFF
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
@@ -100,17 +101,39 @@ def read_number(payload: bytes) -> int:
 
 
 def strip(flags: int, payload: bytes) -> bytes:
-    """Take the padding and the priority off a DATA or HEADERS payload.
+    """Take the padding off a DATA or HEADERS payload.
 
     Raises:
         ConnectionFault: there is more padding than payload.
     """
-    end, begin = len(payload), 0
-    if flags & PADDED:
-        begin = 1
-        end -= payload[0] if payload else 1
-    if flags & HAS_PRIORITY:
-        begin += 5
-    if begin > end:
+    if not flags & PADDED:
+        return payload
+    end = len(payload) - payload[0] if payload else 0
+    if end < 1:
         raise ConnectionFault(Code.PROTOCOL_ERROR, "more padding than payload")
-    return payload[begin:end]
+    return payload[1:end]
+
+
+def strip_headers(flags: int, stream: int, payload: bytes) -> bytes:
+    """Take padding and priority off a HEADERS payload.
+
+    Raises:
+        ConnectionFault: there is more of them than payload, or the stream depends on itself.
+    """
+    payload = strip(flags, payload)
+    if flags & HAS_PRIORITY:
+        check_priority(stream, payload[:PRIORITY_BYTES])
+        payload = payload[PRIORITY_BYTES:]
+    return payload
+
+
+def check_priority(stream: int, payload: bytes) -> None:
+    """Look at a priority, which is not followed (RFC 9113, section 5.3.2).
+
+    Raises:
+        ConnectionFault: it has another size, or makes a stream depend on itself.
+    """
+    if len(payload) != PRIORITY_BYTES:
+        raise ConnectionFault(Code.FRAME_SIZE_ERROR, f"priority: expected {PRIORITY_BYTES} bytes")
+    if stream in {0, int.from_bytes(payload[:4], "big") & STREAM_MASK}:
+        raise ConnectionFault(Code.PROTOCOL_ERROR, "priority: a stream depends on itself, or there is none")

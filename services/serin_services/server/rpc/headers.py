@@ -1,6 +1,7 @@
 """HTTP/2 header blocks (HPACK, RFC 7541), with a memory for the blocks that a client sends again and again."""
 
 import dataclasses
+import re
 
 import hpack
 
@@ -11,15 +12,27 @@ MAX_HEADER_BYTES = 32 * 1024
 # So many blocks of one connection are remembered, until the next one that changes the table.
 REMEMBERED_BLOCKS = 64
 
+MAX_LENGTH_DIGITS = 18
+REQUIRED = frozenset({b":method", b":scheme", b":path"})
+PSEUDO = REQUIRED | {b":authority"}
+OF_CONNECTIONS = frozenset({b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"})
+UNALLOWED = re.compile(rb"[A-Z\x00-\x20\x7f-\xff]|^$")
+CONTROL = re.compile(rb"[\x00\r\n]")
+
 Pairs = list[tuple[bytes, bytes]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Headers:
-    """The headers of one request, in their order and by name; of a name that stands twice, the last counts."""
+    """The headers of one request, in their order and by name; of a name that stands twice, the last counts.
+
+    `fault` is what makes them none of a request, or empty; `length` is the body's, in bytes, or -1.
+    """
 
     pairs: Pairs
     by_name: dict[bytes, bytes]
+    fault: str
+    length: int
 
 
 class WatchedTable(hpack.table.HeaderTable):
@@ -62,12 +75,41 @@ class Reader:
             pairs = [(bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True)]
         except hpack.HPACKError as error:
             raise frames.ConnectionFault(frames.Code.COMPRESSION_ERROR, f"HEADERS: {error}") from error
-        headers = Headers(pairs, dict(pairs))
+        headers = make_headers(pairs)
         if self._table.changed or len(self._known) == REMEMBERED_BLOCKS:
             self._known.clear()
         if not self._table.changed:
             self._known[block] = headers
         return headers
+
+
+def make_headers(pairs: Pairs) -> Headers:
+    """Look at headers once, however often they come."""
+    by_name = dict(pairs)
+    length = by_name.get(b"content-length")
+    if length is None:
+        return Headers(pairs, by_name, find_fault(pairs), -1)
+    if not length.isdigit() or len(length) > MAX_LENGTH_DIGITS:
+        return Headers(pairs, by_name, "a content-length that is no number", -1)
+    return Headers(pairs, by_name, find_fault(pairs), int(length))
+
+
+def find_fault(pairs: Pairs) -> str:
+    """Say why headers are not those of a request (RFC 9113, sections 8.2 and 8.3), or nothing."""
+    names = [name for name, _ in pairs]
+    pseudo = [name for name in names if name.startswith(b":")]
+    if names[: len(pseudo)] != pseudo:
+        return "a pseudo-header behind the others"
+    if len(set(pseudo)) != len(pseudo) or not REQUIRED <= set(pseudo) <= PSEUDO:
+        return "expected each of :method, :scheme and :path once"
+    if not set(names).isdisjoint(OF_CONNECTIONS):
+        return "a header of HTTP/1.1 connections"
+    if any(UNALLOWED.search(name) or CONTROL.search(value) for name, value in pairs):
+        return "a character that headers cannot hold"
+    by_name = dict(pairs)
+    if by_name.get(b"te", b"trailers") != b"trailers" or not by_name[b":path"]:
+        return "an empty path, or another te than trailers"
+    return ""
 
 
 def literal(name: bytes, value: bytes) -> bytes:
