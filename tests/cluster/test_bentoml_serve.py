@@ -37,7 +37,7 @@ def test_bentoml_serves_the_package_with_both_protocols_and_metrics(tmp_path: Pa
         code = server.end()
 
     assert answer.headers["x-model-version"] == "1.2.0"
-    assert answer.body == by_client
+    assert answer.body["predictions"] == by_client["predictions"]
     assert refused.body["reason"] == "FeatureCount"
     assert health == health_pb2.HealthCheckResponse.SERVING
     assert 'outcome="ok",protocol="http",version="1.2.0"} 2.0' in metrics

@@ -18,7 +18,7 @@ from support import http_site, packages, server_process
 # can it say which bytes are a table.
 LOOSE = {"positive_data_acceptance"}
 DERANDOMIZED = settings(
-    max_examples=20,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     database=None,

@@ -31,8 +31,8 @@ HEADERS: list[Part] = [
     {
         "name": "x-request-id",
         "in": "header",
-        "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
-        "description": "Comes back with the answer; one is made where none came.",
+        "schema": {"type": "string"},
+        "description": "Comes back with the answer if it has 1 to 128 printable characters and no space; else one is made.",
     },
     {
         "name": application.DEADLINE.decode(),
