@@ -5,6 +5,7 @@ import importlib.metadata
 import logging
 import os
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -177,6 +178,9 @@ class Tracer:
         return f"00-{said.trace_id:032x}-{said.span_id:016x}-{said.trace_flags:02x}"
 
     def close(self, seconds: float) -> None:
-        """Send what is left, for so many seconds at most."""
-        self._provider.force_flush(int(seconds * 1000))
-        self._provider.shutdown()
+        """Send what is left, for so many seconds at most: OpenTelemetry itself tries on for a minute."""
+        ending = threading.Thread(target=self._provider.shutdown, name="last-spans", daemon=True)
+        ending.start()
+        ending.join(seconds)
+        if ending.is_alive():
+            log.warning("the last spans were not sent within %g s", seconds)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -153,6 +154,23 @@ def test_requests_without_a_caller_are_sampled(environment: dict[str, str], leas
     tracer.close(5)
 
     assert least <= len(kept.spans) <= most
+
+
+@pytest.mark.timeout(30)
+def test_an_endpoint_that_hangs_does_not_hold_up_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    released = threading.Event()
+
+    class Hanging(Kept):
+        def export(self, spans: Any) -> SpanExportResult:
+            released.wait()
+            return super().export(spans)
+
+    tracer = make_tracer(Hanging(), OTEL_TRACES_SAMPLER="always_on")
+    tracer.trace("http", b"r", 1, 1.0, 2.0, [])
+    tracer.close(0.01)
+    released.set()
+
+    assert "the last spans were not sent within 0.01 s" in caplog.text
 
 
 def test_a_name_from_the_environment_wins(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
