@@ -49,7 +49,7 @@ RUN /build/tools/bin/uv pip sync --quiet --python /opt/venv/bin/python --require
     && rm -rf scipy.libs onnxruntime/tools onnxruntime/transformers onnxruntime/quantization \
         onnxruntime/capi/libonnxruntime.so.* \
     && find . -mindepth 2 -maxdepth 2 -path './scipy/*' -type d ! -name _lib ! -name sparse -exec rm -rf {} + \
-    && rm -rf torch/testing/_internal torch/include torch/share torch/bin/protoc* torch/lib/libtorch_cuda_linalg.so \
+    && rm -rf torch/testing/_internal/py312* torch/include torch/share torch/bin/protoc* torch/lib/libtorch_cuda_linalg.so \
         nvidia/*/include nvidia/cu13/cccl nvidia/cu13/lib/*.a nvidia/cu13/lib/libcusolver* nvidia/cu13/lib/libnvperf_* \
         nvidia/cu13/lib/libnvrtc-builtins* nvidia/cudnn/lib/libcudnn_* nvidia/nvshmem/lib/*.bc nvidia/nvshmem/lib/*.a \
     && PYTHONHASHSEED=0 python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
