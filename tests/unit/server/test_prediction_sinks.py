@@ -98,6 +98,16 @@ class TestLines:
         assert everything == [f"{number:04d}" for number in range(40 - len(everything), 40)]
         assert all(path.stat().st_size <= 4096 for path in full)
 
+    def test_a_file_that_somebody_took_away_is_made_again_when_it_would_be_full(self, tmp_path: Path) -> None:
+        path = tmp_path / "log.jsonl"
+        sink = addresses.open_sink(f"file://{path}#rotate_bytes=4096", collectors.CLASSIFIER)
+        sink.write(sinks.Piece(b"1" * 3000 + b"\n", 1))
+        path.unlink()
+        sink.write(sinks.Piece(b"2" * 3000 + b"\n", 1))
+        sink.close()
+
+        assert path.read_bytes() == b"2" * 3000 + b"\n"
+
     def test_a_line_that_a_power_cut_tore_is_taken_back(self, tmp_path: Path) -> None:
         path = tmp_path / "log.jsonl"
         path.write_bytes(b'{"row":0}\n{"row":1}\n{"ro' + b"w" * 100_000)

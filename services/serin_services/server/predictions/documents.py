@@ -54,7 +54,7 @@ class Describer:
     def _describe_rows(self, record: records.Record, start: int, end: int) -> Iterator[Prediction]:
         inputs = [records.plain(array[start:end]) for array in record.inputs]
         outputs = [records.plain(array[start:end]) for array in record.outputs]
-        request_id = record.id.decode()
+        request_id = record.id.decode(errors="replace")
         moment = dt.datetime.fromtimestamp(record.time, dt.UTC)
         trace = tracing.read(record.headers)
         for row in range(start, end):

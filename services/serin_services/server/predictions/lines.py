@@ -86,7 +86,9 @@ class LineFile:
     def _rotate(self) -> None:
         os.fsync(self._file)
         moment = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        self._path.rename(self._path.with_name(f"{self._path.stem}-{moment}{self._path.suffix}"))
+        # Somebody may have taken it away, or the last try came no further than here.
+        with contextlib.suppress(FileNotFoundError):
+            self._path.rename(self._path.with_name(f"{self._path.stem}-{moment}{self._path.suffix}"))
         full = self._file
         self._file, self._size = open_whole(self._path)
         os.close(full)

@@ -38,7 +38,7 @@ class ParquetFolder:
     def write(self, piece: sinks.Piece) -> None:
         """Write a file."""
         folder = self._folder / f"date={piece.name}"
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         name = f"{self._start}-{next(self._numbers):06d}.parquet"
         part = folder / f".{name}{PART}"
         try:
@@ -48,7 +48,9 @@ class ParquetFolder:
             with contextlib.suppress(OSError):
                 part.unlink()
             raise
-        lines.sync_folder(folder)
+        # It is there: to write it again because its name is not on the disk yet would be to write it twice.
+        with contextlib.suppress(OSError):
+            lines.sync_folder(folder)
 
     def close(self) -> None:
         """Leave nothing behind: every file is already on the disk."""

@@ -140,7 +140,7 @@ class TableEncoder:
 def describe(part: Part, classes: Sequence[str]) -> dict[str, list[Any]]:
     """Give what every model's predictions have, row by row."""
     record = part.record
-    request_id, trace = record.id.decode(), tracing.read(record.headers)
+    request_id, trace = record.id.decode(errors="replace"), tracing.read(record.headers)
     nothing = [None] * part.rows
     return {
         "id": [f"{request_id}/{row}" for row in range(part.start, part.end)],

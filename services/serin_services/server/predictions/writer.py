@@ -118,7 +118,9 @@ class PredictionLog:
         try:
             left -= self._write(batch)
         except Exception:
-            log.exception("predictions cannot be put into words")
+            if self._healthy:
+                log.exception("predictions cannot be put into words")
+            self._healthy = False
         while batch:
             del batch[-FREED_TOGETHER:]
             self._rest()
