@@ -78,6 +78,11 @@ class Connection(asyncio.Protocol):
             self._on_continuation,
         )
 
+    @property
+    def busy(self) -> bool:
+        """Whether any request waits for its answer."""
+        return bool(self._streams)
+
     # What the transport and the server tell.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -219,9 +224,9 @@ class Connection(asyncio.Protocol):
             self._charge()
 
     def _find(self, number: int) -> Stream | None:
-        """Find an open stream; nothing for one that has ended."""
+        """Find an open stream; nothing for one that has ended, or came when we had said that we leave."""
         stream = self._streams.get(number)
-        if stream is None and not 0 < number <= self._last:
+        if stream is None and not self._left and not 0 < number <= self._last:
             raise ConnectionFault(Code.PROTOCOL_ERROR, f"a frame on stream {number}, which is not open")
         return stream
 
@@ -249,12 +254,13 @@ class Connection(asyncio.Protocol):
             stream.receive(payload, ended=ended)
 
     def _let_pass(self, number: int, *, ended: bool) -> None:
-        """Ignore what the client sent before it knew that we had ended the stream."""
-        if number not in self._cut:
-            raise ConnectionFault(Code.STREAM_CLOSED, f"a frame on stream {number}, which has ended")
+        """Ignore what the client sent before it knew that we had ended the stream, or that we leave."""
         self._charge()
-        if ended:
-            del self._cut[number]
+        if number in self._cut:
+            if ended:
+                del self._cut[number]
+        elif not self._left or number <= self._last:
+            raise ConnectionFault(Code.STREAM_CLOSED, f"a frame on stream {number}, which has ended")
 
     def _keep(self, stream: Stream, size: int, kept: int) -> bool:
         """Make room for more of a request that is not whole yet; gives whether there is any."""
