@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from support import corrupt
 from support import world as worlds
 
 
@@ -28,7 +29,8 @@ class Unable:
 
 CASES = {
     "no-image": Unable("ImagePullFailed", "registry.invalid/tumor:9", image="registry.invalid/tumor:9"),
-    "corrupt": Unable("ModelLoadFailed", "sha256", image="broken"),
+    # Truncated, another digest, a pickle, other features: each package is refused in words before a parser reads it.
+    **{name: Unable("ModelLoadFailed", one.reason, image=name) for name, one in corrupt.CORRUPTIONS.items()},
     "crash": Unable(
         "CrashLoop",
         "out of luck",

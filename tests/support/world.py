@@ -16,15 +16,10 @@ from typing import Any
 from serin.api import names
 from serin_demo import api, ground, images, install, ledger, local, models, rows, story, traffic
 from serin_local import binaries, progress
-from serin_services.image import builds, engines
+from serin_services.image import engines
+from support import corrupt
 
 Object = dict[str, Any]
-
-# An image layer over a good version that changes a byte of its artifact after the manifest was written.
-BROKEN_DOCKERFILE = """\
-FROM {image}
-COPY model /package/{artifact}
-"""
 
 KINDS = {
     "ModelDeployment": (f"/apis/{names.API_VERSION}", names.PLURAL),
@@ -329,20 +324,10 @@ def make_world() -> World:
     with tempfile.TemporaryDirectory(prefix="serin-test-") as scratch:
         packages = {m.version: images.make_package(data, m, Path(scratch)) for m in trained}
         built = {version: images.build_version(package, engine, shown.say) for version, package in packages.items()}
-        built["broken"] = _break(built["1.1.0"], packages["1.1.0"].manifest.artifact.path, engine, Path(scratch))
+        good, folder = built["1.1.0"], packages["1.1.0"].path
+        built |= {name: corrupt.build(good, folder, name, engine) for name in corrupt.CORRUPTIONS}
     operator = images.build_operator(engine, shown.say)
     published = {version: where.publish(image) for version, image in built.items()}
     installed = where.publish(operator)
     install.install(where, installed, shown)
     return World(where, published, rows.make_samples(data, trained), installed)
-
-
-def _break(image: str, artifact: str, engine: engines.Engine, scratch: Path) -> str:
-    """Make the image of a version whose artifact is not the one of its manifest."""
-    context = scratch / "broken"
-    context.mkdir()
-    (context / "model").write_bytes(b"\x80\x04not the model that was packaged")
-    (context / "model").chmod(0o644)
-    (context / builds.DOCKERFILE).write_text(BROKEN_DOCKERFILE.format(image=f"localhost/{image}", artifact=artifact))
-    engine.build(context, ["-t", f"{image}-broken"])
-    return f"{image}-broken"
