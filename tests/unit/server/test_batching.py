@@ -1,0 +1,237 @@
+"""Requests predicted together: which stand in a batch, whose result is whose, and when it is worth it."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serin_services.package import manifest
+from serin_services.server import admission, batching, inference, schema, signature, trial
+from support import http_site
+
+DOCUMENT = http_site.make_document(
+    family="onnx",
+    inputs=(manifest.Tensor(name="x", dtype="float32", shape=(-1, 2)),),
+    outputs=(manifest.Tensor(name="y", dtype="float32", shape=(-1, 2)),),
+)
+
+
+class Model:
+    """Doubles its input, counts its batches, and fails for a row that begins with 13; stands still while it is told to."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.go = threading.Event()
+        self.go.set()
+        self.begun = threading.Semaphore(0)
+
+    def predict(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        self.sizes.append(len(inputs[0]))
+        self.begun.release()
+        assert self.go.wait(20)
+        if (inputs[0][:, 0] == 13).any():
+            raise ValueError("unlucky")
+        return (inputs[0] * 2,)
+
+
+def row(value: float, *, rows: int = 1, width: int = 2) -> tuple[np.ndarray, ...]:
+    return (np.full((rows, width), value, "float32"),)
+
+
+@pytest.fixture
+def pool() -> Iterator[futures.Executor]:
+    with futures.ThreadPoolExecutor(1) as made:
+        yield made
+
+
+@pytest.fixture
+def model() -> Iterator[Model]:
+    made = Model()
+    yield made
+    made.go.set()
+
+
+async def begun(model: Model) -> None:
+    """Wait until the model is at work."""
+    assert await asyncio.to_thread(model.begun.acquire, timeout=20)
+
+
+async def test_what_comes_while_the_model_works_is_the_next_batch(model: Model, pool: futures.Executor) -> None:
+    batcher = batching.Batcher(model.predict, pool)
+    model.go.clear()
+    first = batcher.add(row(1))
+    await begun(model)
+    others = [batcher.add(row(value)) for value in (2, 3, 4)]
+    model.go.set()
+
+    results = await asyncio.gather(first, *others)
+
+    assert [float(result[0][0, 0]) for result in results] == [2, 4, 6, 8]
+    assert model.sizes == [1, 3]
+
+
+async def test_a_batch_has_at_most_so_many_rows_and_only_inputs_of_one_shape(
+    model: Model, pool: futures.Executor
+) -> None:
+    batcher = batching.Batcher(model.predict, pool, most=4)
+    model.go.clear()
+    first = batcher.add(row(0))
+    await begun(model)
+    given = [row(1, rows=2), row(2, width=3), row(3, rows=2), row(4, rows=2), row(5, width=3)]
+    waiting = [batcher.add(inputs) for inputs in given]
+    model.go.set()
+
+    await first
+    results = await asyncio.gather(*waiting)
+
+    assert [result[0].shape for result in results] == [(2, 2), (1, 3), (2, 2), (2, 2), (1, 3)]
+    assert [float(result[0][0, 0]) for result in results] == [2, 4, 6, 8, 10]
+    assert model.sizes == [1, 4, 2, 2]
+
+
+async def test_a_row_that_fails_spoils_no_other(model: Model, pool: futures.Executor) -> None:
+    batcher = batching.Batcher(model.predict, pool)
+
+    results = await asyncio.gather(*(batcher.add(row(value)) for value in (1, 13, 3)), return_exceptions=True)
+
+    assert isinstance(results[1], ValueError)
+    assert [float(result[0][0, 0]) for result in (results[0], results[2])] == [2, 6]
+
+
+async def test_an_output_without_a_place_for_each_row_is_not_cut(pool: futures.Executor) -> None:
+    def predict(*inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (inputs[0].sum(axis=0, keepdims=True),)
+
+    batcher = batching.Batcher(predict, pool)
+
+    results = await asyncio.gather(*(batcher.add(row(value)) for value in (1, 2)))
+
+    assert [float(result[0][0, 0]) for result in results] == [1, 2]
+
+
+async def test_who_has_left_stands_in_no_batch(model: Model, pool: futures.Executor) -> None:
+    batcher = batching.Batcher(model.predict, pool)
+    model.go.clear()
+    first = batcher.add(row(1))
+    await begun(model)
+    gone, stays = batcher.add(row(2)), batcher.add(row(3))
+    gone.cancel()
+    first.cancel()
+    model.go.set()
+
+    assert float((await stays)[0][0, 0]) == 6
+    assert model.sizes == [1, 1]
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.tuples(st.integers(1, 5), st.booleans(), st.integers(0, 3)), min_size=1, max_size=60))
+def test_no_request_gets_another_ones_result(requests: list[tuple[int, bool, int]]) -> None:
+    """Each request has numbers of its own; some leave, and they come in any rhythm."""
+
+    async def run() -> None:
+        async def ask(number: int, rows: int, leaves: bool, turns: int) -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            inputs = (np.arange(rows * 2, dtype="float64").reshape(rows, 2) + 1000 * (number + 1),)
+            answer = batcher.add(inputs)
+            if leaves:
+                await asyncio.sleep(0)
+                answer.cancel()
+                return
+            np.testing.assert_array_equal((await answer)[0], inputs[0] * 2)
+
+        batcher = batching.Batcher(Model().predict, pool, most=8)
+        async with asyncio.TaskGroup() as tasks:
+            for number, (rows, leaves, turns) in enumerate(requests):
+                tasks.create_task(ask(number, rows, leaves, turns))
+
+    with futures.ThreadPoolExecutor(1) as pool:
+        asyncio.run(run())
+
+
+def make_inference(model: Model, **parts: object) -> inference.Inference:
+    made = http_site.make_model(DOCUMENT, model.predict)
+    return inference.Inference(DOCUMENT, signature.Signature(DOCUMENT), model, made.telemetry, inference.Parts(**parts))
+
+
+async def test_a_deadline_ends_the_wait_and_not_the_batch(model: Model) -> None:
+    served = make_inference(model, batched=True)
+    model.go.clear()
+    loop = asyncio.get_running_loop()
+    first = asyncio.create_task(served.predict(row(1)))
+    await begun(model)
+
+    with pytest.raises(schema.Limit) as caught:
+        await served.predict(row(2), loop.time())
+    model.go.set()
+
+    assert (caught.value.http_status, caught.value.grpc_code) == (504, "DEADLINE_EXCEEDED")
+    assert float((await first).outputs[0][0, 0]) == 2
+    assert model.sizes == [1]
+
+
+@pytest.mark.parametrize("batched", [True, False])
+async def test_too_many_that_wait_are_refused(model: Model, batched: bool) -> None:
+    served = make_inference(model, batched=batched, door=admission.Admission(most=2))
+    model.go.clear()
+    size = 1 if batched else inference.INLINE_ROWS + 1
+    waiting = [asyncio.create_task(served.predict(row(value, rows=size))) for value in (1, 2)]
+    await begun(model)
+
+    with pytest.raises(schema.Limit) as caught:
+        await served.predict(row(3, rows=size))
+    model.go.set()
+    answers = await asyncio.gather(*waiting)
+
+    assert (caught.value.http_status, caught.value.grpc_code) == (429, "RESOURCE_EXHAUSTED")
+    assert caught.value.retry_after == 1
+    assert [float(answer.outputs[0][0, 0]) for answer in answers] == [2, 4]
+    assert float((await served.predict(row(4, rows=size))).outputs[0][0, 0]) == 8
+
+
+async def test_what_has_waited_too_long_for_the_loop_is_refused() -> None:
+    door = admission.Admission(patience=0.05)
+    beating = asyncio.create_task(door.beat())
+    await asyncio.sleep(0)
+    door.check()
+
+    until = asyncio.get_running_loop().time() + 0.1
+    while asyncio.get_running_loop().time() < until:
+        """The loop does not come round."""
+    with pytest.raises(schema.Limit) as caught:
+        door.check()
+    await asyncio.sleep(admission.PULSE_SECONDS)
+
+    assert caught.value.http_status == 429
+    door.check()
+    beating.cancel()
+
+
+class Mixing:
+    """A model whose rows depend on how many there are."""
+
+    @staticmethod
+    def predict(*inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (inputs[0] * len(inputs[0]),)
+
+
+COSTS = {
+    "a row saves much among others": (trial.Costs(2e-3, 1e-3), True),
+    "a row saves little among others": (trial.Costs(2e-3, 1.8e-3), False),
+    "a row takes less than a hand-over": (trial.Costs(30e-6, 5e-6), False),
+}
+
+
+@pytest.mark.parametrize(("costs", "worth"), COSTS.values(), ids=COSTS)
+def test_batching_is_worth_it_where(costs: trial.Costs, worth: bool) -> None:
+    assert costs.worth_batching is worth
+
+
+def test_trees_and_models_whose_rows_depend_on_each_other_are_not_batched() -> None:
+    assert not trial.helps(DOCUMENT, Mixing())
+    assert not trial.helps(DOCUMENT.model_copy(update={"family": "xgboost"}), Model())
