@@ -98,14 +98,19 @@ class Campaign:
             # The bare server answers nothing that could be compared.
             if asking.peer != "bare grpcio":
                 asking.check(2, self.expected)
-            closed = [load for load in loads.CLOSED if load.rows <= asking.model.kind.most_rows]
-            yield from self.windows(asking, (load.shortened(self.plan.seconds) for load in closed))
+            yield from self.windows(asking, self.closed_loads(asking.model.kind))
             capacity = self.seen.capacity(asking.peer, name, asking.model.kind.name)
             if last and capacity:
                 half = loads.HALF.shortened(self.plan.open_seconds)
                 yield from self.windows(asking, [half], capacity)
         except (processes.NotServedError, OSError) as error:
             self.miss(key, str(error))
+
+    def closed_loads(self, kind: models.Kind) -> list[loads.Load]:
+        """The closed loops that a model is asked in, with windows that a slow model answers often enough in."""
+        wanted = [load for load in loads.CLOSED if load.rows <= kind.most_rows]
+        calls = [(self.seen.library_call(kind.name, load.rows) or 0) / 1e6 for load in wanted]
+        return [load.shortened(self.plan.seconds).holding(call) for load, call in zip(wanted, calls, strict=True)]
 
     def windows(
         self, asking: measure.Asking, wanted: Iterable[loads.Load], capacity: float = 0.0

@@ -12,7 +12,7 @@ from serin_services.package import errors, folder
 from . import models
 
 FAMILIES = ("xgboost", "lightgbm")
-BUILDS = 5
+BUILDS = 3
 
 
 def measure(kinds: tuple[models.Kind, ...], artifacts: Path, scratch: Path) -> dict[str, float]:

@@ -2,6 +2,9 @@
 
 import dataclasses
 
+# Fewer requests than this in a window say little.
+SOME = 8
+
 
 @dataclasses.dataclass(frozen=True)
 class Load:
@@ -19,6 +22,10 @@ class Load:
     def shortened(self, seconds: float) -> "Load":
         """The same with windows of at most so many seconds."""
         return dataclasses.replace(self, seconds=min(self.seconds, seconds), warm_up=min(self.warm_up, seconds / 3))
+
+    def holding(self, request_seconds: float) -> "Load":
+        """The same with windows long enough for some requests that take so long each."""
+        return dataclasses.replace(self, seconds=max(self.seconds, SOME * request_seconds))
 
     def lasting(self, seconds: float) -> "Load":
         """The same with as many windows as fit into so many seconds."""
