@@ -35,7 +35,7 @@ class Outputs:
             outputs = [
                 Output(LABEL, datatypes.TEXT, (manifest.ANY,), lambda answer: [labels[i] for i in answer.chosen]),
                 Output(
-                    CONFIDENCE, "FP32", (manifest.ANY,), lambda answer: np.array(answer.confidences, dtype=np.float32)
+                    CONFIDENCE, "FP32", (manifest.ANY,), lambda answer: answer.outputs[0].max(axis=1).astype(np.float32)
                 ),
                 *(output for output in outputs if output.name not in {LABEL, CONFIDENCE}),
             ]
@@ -81,5 +81,7 @@ def shape_of(values: schema.Array | list[bytes]) -> list[int]:
 def raw_content(values: schema.Array | list[bytes]) -> bytes:
     """Write numbers as they lie in memory, and texts each behind its length in four bytes."""
     if isinstance(values, list):
-        return b"".join(len(text).to_bytes(4, "little") + text for text in values)
+        # There are as many different ones as classes, however many rows.
+        framed = {text: len(text).to_bytes(4, "little") + text for text in set(values)}
+        return b"".join([framed[text] for text in values])
     return values.tobytes()

@@ -61,7 +61,8 @@ class Reader:
         if isinstance(rows, dict) or (rows and not isinstance(rows[0], dict | list)):
             rows = [rows]
         self._schema.check_count(len(rows), "rows")
-        return list(rows)
+        given: list[Any] = rows
+        return given
 
     def _values(self, row: Any) -> Sequence[Any]:  # noqa: ANN401 - what the body held
         if len(row) != self._schema.width:

@@ -1,6 +1,7 @@
 """Which endpoint answers a request, with what limits, and how what goes wrong is put into a status."""
 
 import asyncio
+import dataclasses
 import logging
 import re
 import time
@@ -19,12 +20,24 @@ log = logging.getLogger("serin.server")
 
 Page = Callable[[], Response]
 
+# An answer of more rows is put into words by a thread.
+LARGE_ROWS = 4096
 # W3C's name for the trace that an answer is part of.
 TRACE_RESPONSE = b"traceresponse"
 DEADLINE = b"x-request-timeout-ms"
 GRPC_DEADLINE = b"grpc-timeout"
 GRPC_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 UNIT_SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+
+
+@dataclasses.dataclass(slots=True)
+class Asked:
+    """A request on its way: when it came, who answers it, and its id once it has one."""
+
+    started: float
+    request: Request
+    endpoint: Endpoint
+    request_id: bytes
 
 
 class Application:
@@ -62,7 +75,8 @@ class Application:
 
     def fail(self, status: int, reason: str, message: str) -> Response:
         """Answer what is no request, or one that is not read to its end."""
-        return self._fail(time.perf_counter(), self._ids.make(), endpoints.fail, schema_limit(status, reason, message))
+        error = schema_limit(status, reason, message)
+        return self._refuse(time.perf_counter(), self._ids.make(), endpoints.fail, error)
 
     def leaving(self) -> bool:
         """Whether no new connection should come here."""
@@ -86,88 +100,93 @@ class Application:
         return response
 
     def _ask(self, request: Request, endpoint: Endpoint) -> Response | Awaitable[Response]:
-        started = time.perf_counter()
+        asked = Asked(time.perf_counter(), request, endpoint, messages.given_id(request.headers) or b"")
         model = self._model
-        headers = request.headers
-        request_id = messages.given_id(headers)
         try:
             if request.method != b"POST":
                 return self._wrong_method(request, path_of(request.target), b"POST")
             if model is None:
-                return self._show(request, request.target) or self.fail(503, self._state.reason, self._state.message)
-            deadline = self._deadline(headers)
+                return self._fail(asked, schema_limit(503, self._state.reason, self._state.message))
+            deadline = self._deadline(request.headers)
             if endpoint.is_slow(request):
-                return self._answer_later(started, model, request, endpoint, deadline)
+                return self._answer_later(asked, model, deadline)
             call = endpoint.read(request)
-            if model.answers_now(call.inputs):
-                return self._write(started, model, request, call, model.predict_now(call.inputs))
-            return self._answer_later(started, model, request, endpoint, deadline, call)
+            if not model.answers_now(call.inputs):
+                return self._answer_later(asked, model, deadline, call)
+            answer = model.predict_now(call.inputs)
+            return self._finish(asked, model, call, answer, call.write(answer, self._name(asked, call)))
         except Exception as error:  # noqa: BLE001 - each becomes an answer
-            return self._fail(started, request_id or self._ids.make(), endpoint.fail, error)
+            return self._fail(asked, error)
 
     async def _answer_later(
-        self,
-        started: float,
-        model: inference.Inference,
-        request: Request,
-        endpoint: Endpoint,
-        deadline: float | None,
-        call: Call | None = None,
+        self, asked: Asked, model: inference.Inference, deadline: float | None, call: Call | None = None
     ) -> Response:
-        """Predict what others should not wait for, read in a thread where reading it takes long."""
+        """Predict what others should not wait for; a thread reads and writes where that takes long."""
         try:
             if call is None:
-                call = await asyncio.to_thread(endpoint.read, request)
+                call = await asyncio.to_thread(asked.endpoint.read, asked.request)
+            request_id = self._name(asked, call)
             answer = await model.predict(call.inputs, deadline)
-            return self._write(started, model, request, call, answer)
+            if answer.rows > LARGE_ROWS:
+                response = await asyncio.to_thread(call.write, answer, request_id)
+            else:
+                response = call.write(answer, request_id)
+            return self._finish(asked, model, call, answer, response)
         except Exception as error:  # noqa: BLE001 - each becomes an answer
-            request_id = messages.given_id(request.headers) or (call and call.request_id) or self._ids.make()
-            return self._fail(started, request_id, endpoint.fail, error)
+            return self._fail(asked, error)
 
-    def _write(
-        self, started: float, model: inference.Inference, request: Request, call: Call, answer: inference.Answer
+    def _name(self, asked: Asked, call: Call) -> bytes:
+        """Give a request the id of its header, else of its body, else a new one."""
+        asked.request_id = asked.request_id or call.request_id or self._ids.make()
+        return asked.request_id
+
+    def _finish(
+        self, asked: Asked, model: inference.Inference, call: Call, answer: inference.Answer, response: Response
     ) -> Response:
-        request_id = messages.given_id(request.headers) or call.request_id or self._ids.make()
-        response = call.write(answer, request_id)
+        """Put the headers on a good answer, and let it be counted and seen."""
         response.headers.update(self._version)
-        response.headers[messages.REQUEST_ID] = request_id
+        response.headers[messages.REQUEST_ID] = asked.request_id
         # Before the answer goes out, so that whoever has the answer also finds it counted.
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - asked.started
         model.telemetry.count_request(telemetry.Request("http", "ok", "200", seconds))
         if model.watch is not None:
-            headers = list(request.headers.items())
-            trace = model.watch.see("http", request_id, call.inputs, answer, seconds, headers)
+            headers = list(asked.request.headers.items())
+            trace = model.watch.see("http", asked.request_id, call.inputs, answer, seconds, headers)
             if trace:
-                response.headers[TRACE_RESPONSE] = trace.encode() if isinstance(trace, str) else trace
+                response.headers[TRACE_RESPONSE] = trace.encode()
         return response
 
-    def _fail(self, started: float, request_id: bytes, make_body: Callable[..., bytes], error: Exception) -> Response:
+    def _fail(self, asked: Asked, error: Exception) -> Response:
+        return self._refuse(asked.started, asked.request_id or self._ids.make(), asked.endpoint.fail, error)
+
+    def _refuse(self, started: float, request_id: bytes, make_body: Callable[..., bytes], error: Exception) -> Response:
         """Say what is wrong, and count it."""
-        mismatch = False
-        if isinstance(error, schema.Refusal):
-            response = Response(error.status, make_body(error.status, error.reason, str(error), error))
-            mismatch = error.mismatch
-        elif isinstance(error, schema.Limit):
-            response = Response(error.http_status, make_body(error.http_status, error.reason, error.message))
-            if error.retry_after is not None:
-                response.headers[b"retry-after"] = b"%d" % error.retry_after
-        else:
-            log.error("request %s failed", request_id.decode(), exc_info=error)
-            message = f"the prediction failed; the log tells more of {request_id.decode()}"
-            response = Response(500, make_body(500, "InternalError", message))
+        response = self._explain(error, make_body, request_id)
         response.headers.update(self._version)
         response.headers[messages.REQUEST_ID] = request_id
         if self._model is not None:
             outcome = "refused" if response.status < 500 else "failed"
+            mismatch = isinstance(error, schema.Refusal) and error.mismatch
             seconds = time.perf_counter() - started
             counted = telemetry.Request("http", outcome, str(response.status), seconds, mismatch)
             self._model.telemetry.count_request(counted)
         return response
 
+    def _explain(self, error: Exception, make_body: Callable[..., bytes], request_id: bytes) -> Response:
+        if isinstance(error, schema.Refusal):
+            return Response(error.status, make_body(error.status, error.reason, str(error), error))
+        if isinstance(error, schema.Limit):
+            response = Response(error.http_status, make_body(error.http_status, error.reason, error.message))
+            if error.retry_after is not None:
+                response.headers[b"retry-after"] = b"%d" % error.retry_after
+            return response
+        log.error("request %s failed", request_id.decode(), exc_info=error)
+        message = f"the prediction failed; the log tells more of {request_id.decode()}"
+        return Response(500, make_body(500, "InternalError", message))
+
     def _wrong_method(self, request: Request, path: bytes, allowed: bytes) -> Response:
         came = f"{request.method.decode()} {path.decode('latin-1')}"
-        error = schema_limit(405, "MethodNotAllowed", f"method: expected {allowed.decode()}, got {came}")
-        response = self._fail(time.perf_counter(), self._ids.make(), endpoints.fail, error)
+        response = self.fail(405, "MethodNotAllowed", f"method: expected {allowed.decode()}, got {came}")
         response.headers[b"allow"] = allowed
         return response
 

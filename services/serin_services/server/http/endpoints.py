@@ -9,6 +9,9 @@ import msgspec
 from serin_services.server import inference, schema
 from serin_services.server.http.messages import Request, Response
 
+# A body of more JSON is read by a thread.
+LARGE_BYTES = 1 << 20
+
 encode = msgspec.json.Encoder().encode
 
 

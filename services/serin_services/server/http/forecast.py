@@ -14,6 +14,7 @@ import numpy as np
 
 from serin_services.package import manifest
 from serin_services.server import inference, schema, signature
+from serin_services.server.http import endpoints
 from serin_services.server.http.endpoints import Call, encode
 from serin_services.server.http.messages import Request, Response
 from serin_services.server.schema import Array, Refusal
@@ -118,9 +119,9 @@ class Forecast:
         self._context = self._document.inputs[0].shape[1]
         self._steps = self._document.outputs[0].shape[1]
 
-    def is_slow(self, _request: Request) -> bool:
-        """JSON is read at once."""
-        return False
+    def is_slow(self, request: Request) -> bool:
+        """Whether it is so large that others should not wait for it."""
+        return len(request.body) > endpoints.LARGE_BYTES
 
     def fail(self, status: int, reason: str, message: str, refusal: Refusal | None = None) -> bytes:
         """Say what is wrong as KServe does."""

@@ -44,10 +44,10 @@ class Predict:
         self._names = (model.manifest.model, model.manifest.version)
 
     def is_slow(self, request: Request) -> bool:
-        """Whether it is a table that others should not wait for; JSON is read at once."""
+        """Whether it is so large, or such a table, that others should not wait for it."""
         content_type = request.headers.get(b"content-type")
         if content_type in JSON_TYPES or self._tables is None:
-            return False
+            return len(request.body) > endpoints.LARGE_BYTES
         return self._tables.is_slow(tables.media_types(content_type or b"")[0], request.body)
 
     def read(self, request: Request) -> Call:

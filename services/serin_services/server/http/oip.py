@@ -104,9 +104,9 @@ class Infer:
         self._model = model
         self._names = (model.manifest.model, model.manifest.version)
 
-    def is_slow(self, _request: Request) -> bool:
-        """Both forms are read at once."""
-        return False
+    def is_slow(self, request: Request) -> bool:
+        """Whether it is much JSON; binary tensors are not read but looked at."""
+        return len(request.body) > endpoints.LARGE_BYTES and HEADER_LENGTH not in request.headers
 
     def read(self, request: Request) -> Call:
         """Read JSON, or JSON and behind it the tensors' bytes."""
