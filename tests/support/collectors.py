@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from serin_services.package import manifest
-from serin_services.server.predictions import records
+from serin_services.server.predictions import addresses, records, writer
 
 NOON = 1795262400.25  # 2026-11-21T12:00:00.25Z
 FILES = (manifest.File(path="model.ubj", role="artifact", size=1, sha256="0" * 64),)
@@ -76,6 +76,15 @@ def sequence_record(request_id: str, rows: int, steps: int) -> records.Record:
         (outputs,),
         headers=[("traceparent", PARENT)],
     )
+
+
+def log_to(address: str, *offered: records.Record, document: manifest.Manifest = CLASSIFIER) -> writer.PredictionLog:
+    """Log some records to an address and close the log."""
+    log = writer.PredictionLog(addresses.open_sink(address, document), 1, 1 << 26)
+    for each in offered:
+        log.offer(each)
+    log.close(30)
+    return log
 
 
 @dataclasses.dataclass

@@ -1,4 +1,4 @@
-"""The log's sinks with real files, a full disk, real Parquet readers and a real HTTP endpoint."""
+"""The log's files: lines that are never torn, a full disk, and Parquet as other libraries read it."""
 
 import datetime as dt
 import json
@@ -14,22 +14,10 @@ import pyarrow.dataset
 import pyarrow.parquet
 import pytest
 
-from serin_services.package import manifest
-from serin_services.server.predictions import addresses, events, lines, records, sinks, writer
+from serin_services.server.predictions import addresses, lines, sinks, writer
 from support import collectors
 
 ROOMY = 1 << 26
-
-
-def log_to(
-    address: str, *offered: records.Record, document: manifest.Manifest = collectors.CLASSIFIER
-) -> writer.PredictionLog:
-    """Log some records to an address and close the log."""
-    log = writer.PredictionLog(addresses.open_sink(address, document), 1, ROOMY)
-    for each in offered:
-        log.offer(each)
-    log.close(30)
-    return log
 
 
 def read_lines(path: Path) -> list[dict[str, object]]:
@@ -39,7 +27,7 @@ def read_lines(path: Path) -> list[dict[str, object]]:
 class TestLines:
     def test_a_line_holds_the_whole_prediction(self, tmp_path: Path) -> None:
         headers = [(b"host", b"x"), (b"traceparent", collectors.PARENT.encode()), (b"tracestate", b"a=1")]
-        log_to(f"file://{tmp_path}/log.jsonl", collectors.record("r/1", 2, headers=headers))
+        collectors.log_to(f"file://{tmp_path}/log.jsonl", collectors.record("r/1", 2, headers=headers))
 
         first, second = read_lines(tmp_path / "log.jsonl")
         assert first == {
@@ -62,7 +50,7 @@ class TestLines:
 
     def test_a_model_of_tensors_has_them_by_name(self, tmp_path: Path) -> None:
         sent = collectors.sequence_record("s", 2, 2)
-        log_to(f"file://{tmp_path}/log.jsonl", sent, document=collectors.SEQUENCE)
+        collectors.log_to(f"file://{tmp_path}/log.jsonl", sent, document=collectors.SEQUENCE)
 
         second = read_lines(tmp_path / "log.jsonl")[1]
         assert second["inputs"] == {"series": [[4.0, 5.0], [6.0, 7.0]], "static": 1}
@@ -71,7 +59,7 @@ class TestLines:
 
     def test_what_json_has_no_number_for_is_null_or_named(self, tmp_path: Path) -> None:
         odd = np.array([[math.nan, 1], [math.inf, 2], [-math.inf, math.nan]], dtype="float32")
-        log_to(f"file://{tmp_path}/log.jsonl", collectors.record(rows=3, inputs=(odd,)))
+        collectors.log_to(f"file://{tmp_path}/log.jsonl", collectors.record(rows=3, inputs=(odd,)))
 
         found = [line["features"] for line in read_lines(tmp_path / "log.jsonl")]
         assert found == [
@@ -81,7 +69,7 @@ class TestLines:
         ]
 
     def test_a_large_request_is_written_in_pieces_and_in_order(self, tmp_path: Path) -> None:
-        log = log_to(f"file://{tmp_path}/log.jsonl", collectors.record(rows=2500))
+        log = collectors.log_to(f"file://{tmp_path}/log.jsonl", collectors.record(rows=2500))
 
         assert [line["row"] for line in read_lines(tmp_path / "log.jsonl")] == list(range(2500))
         assert log.counts.written == 2500
@@ -111,19 +99,19 @@ class TestLines:
     def test_a_line_that_a_power_cut_tore_is_taken_back(self, tmp_path: Path) -> None:
         path = tmp_path / "log.jsonl"
         path.write_bytes(b'{"row":0}\n{"row":1}\n{"ro' + b"w" * 100_000)
-        log_to(f"file://{path}", collectors.record())
+        collectors.log_to(f"file://{path}", collectors.record())
 
         assert [line["row"] for line in read_lines(path)] == [0, 1, 0]
 
     def test_a_file_of_nothing_but_a_torn_line_is_emptied(self, tmp_path: Path) -> None:
         path = tmp_path / "log.jsonl"
         path.write_bytes(b"w" * 100_000)
-        log_to(f"file://{path}", collectors.record())
+        collectors.log_to(f"file://{path}", collectors.record())
 
         assert len(read_lines(path)) == 1
 
     def test_a_folder_gives_each_host_a_file_of_its_own(self, tmp_path: Path) -> None:
-        log_to(f"file://{tmp_path}/logs/", collectors.record())
+        collectors.log_to(f"file://{tmp_path}/logs/", collectors.record())
 
         assert [path.name for path in (tmp_path / "logs").iterdir()] == [f"{os.uname().nodename}.jsonl"]
 
@@ -175,7 +163,9 @@ class TestFullDisk:
     ) -> None:
         path = tmp_path / "log.jsonl"
         monkeypatch.setattr(lines, "PIECE_BYTES", 1)
-        log = log_to(f"file://{path}#retry_seconds=0", *(collectors.record(f"r-{number}") for number in range(60)))
+        log = collectors.log_to(
+            f"file://{path}#retry_seconds=0", *(collectors.record(f"r-{number}") for number in range(60))
+        )
 
         found = read_lines(path)
         assert path.stat().st_size <= small_files
@@ -201,7 +191,7 @@ class TestFullDisk:
 
     @pytest.mark.usefixtures("small_files")
     def test_a_folder_of_parquet_has_no_half_file(self, tmp_path: Path) -> None:
-        log = log_to(f"parquet://{tmp_path}#retry_seconds=0", collectors.record(rows=4000))
+        log = collectors.log_to(f"parquet://{tmp_path}#retry_seconds=0", collectors.record(rows=4000))
 
         assert (log.counts.written, log.counts.failed) == (0, 4000)
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
@@ -212,7 +202,7 @@ class TestParquet:
         late = collectors.record(
             "late", 2, time=collectors.NOON + 86_400, headers=[(b"traceparent", collectors.PARENT.encode())]
         )
-        log_to(f"parquet://{tmp_path}", collectors.record("r", 3), late)
+        collectors.log_to(f"parquet://{tmp_path}", collectors.record("r", 3), late)
 
         kinds = pyarrow.schema([(name, pyarrow.string()) for name in ("model", "version", "date")])
         partitions = pyarrow.dataset.partitioning(kinds, flavor="hive")
@@ -240,7 +230,7 @@ class TestParquet:
 
     def test_sequences_of_every_length_lie_in_one_column(self, tmp_path: Path) -> None:
         sent = [collectors.sequence_record("a", 2, 1), collectors.sequence_record("b", 1, 3)]
-        log_to(f"parquet://{tmp_path}", *sent, document=collectors.SEQUENCE)
+        collectors.log_to(f"parquet://{tmp_path}", *sent, document=collectors.SEQUENCE)
 
         (path,) = tmp_path.rglob("*.parquet")
         rows = pyarrow.parquet.read_table(path, partitioning=None).to_pylist()
@@ -253,7 +243,7 @@ class TestParquet:
         assert (rows[0]["label"], rows[0]["confidence"]) == (None, None)
 
     def test_a_large_request_lies_in_several_row_groups_in_order(self, tmp_path: Path) -> None:
-        log_to(f"parquet://{tmp_path}", collectors.record("small"), collectors.record("large", 60_000))
+        collectors.log_to(f"parquet://{tmp_path}", collectors.record("small"), collectors.record("large", 60_000))
 
         (path,) = tmp_path.rglob("*.parquet")
         file = pyarrow.parquet.ParquetFile(path)
@@ -267,129 +257,13 @@ class TestParquet:
         own, other = folder / f".{os.uname().nodename}-1-1-000001.parquet.part", folder / ".elsewhere-1-1.parquet.part"
         own.touch()
         other.touch()
-        log_to(f"parquet://{tmp_path}")
+        collectors.log_to(f"parquet://{tmp_path}")
 
         assert (own.exists(), other.exists()) == (False, True)
 
     def test_nobody_else_may_read_what_was_predicted(self, tmp_path: Path) -> None:
-        log_to(f"parquet://{tmp_path}/p", collectors.record())
-        log_to(f"file://{tmp_path}/log.jsonl", collectors.record())
+        collectors.log_to(f"parquet://{tmp_path}/p", collectors.record())
+        collectors.log_to(f"file://{tmp_path}/log.jsonl", collectors.record())
 
         for path in [*tmp_path.rglob("*.parquet"), tmp_path / "log.jsonl"]:
             assert stat.S_IMODE(path.stat().st_mode) & 0o007 == 0
-
-
-class TestEvents:
-    def test_predictions_arrive_as_batches_of_cloud_events(self) -> None:
-        headers = [("traceparent", collectors.PARENT)]
-        with collectors.collecting() as collector:
-            log_to(f"http://127.0.0.1:{collector.port}/in?x=1#batch=2", collectors.record("r", 3, headers=headers))
-
-        assert [headers["Content-Type"] for headers, _ in collector.requests] == [events.CONTENT_TYPE] * 2
-        assert collector.ids == ["r/0", "r/1", "r/2"]
-        first = dict(collector.taken[0])
-        data = first.pop("data")
-        assert first == {
-            "specversion": "1.0",
-            "id": "r/0",
-            "source": "/models/momentum/versions/1.2.0",
-            "type": "dev.serin.prediction.v1",
-            "subject": "r",
-            "time": "2026-11-21T12:00:00.250000Z",
-            "datacontenttype": "application/json",
-            "traceparent": collectors.PARENT,
-        }
-        assert (data["id"], data["features"]) == ("r/0", {"age": 0.0, "income": 0.5})
-
-    @pytest.mark.parametrize("first", [(503, {}), (429, {"Retry-After": "0"}), (500, {"Connection": "close"})])
-    def test_an_endpoint_that_recovers_gets_every_event_once(self, first: tuple[int, dict[str, str]]) -> None:
-        with collectors.collecting(first, 200) as collector:
-            log = log_to(f"http://127.0.0.1:{collector.port}/", collectors.record("r", 2))
-
-        assert collector.ids == ["r/0", "r/1"]
-        assert (len(collector.requests), log.counts.written) == (2, 2)
-
-    def test_a_connection_that_was_closed_meanwhile_is_opened_again_without_a_word(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        with collectors.collecting((200, {"Hang-Up": "1"}), 200) as collector:
-            log_to(f"http://127.0.0.1:{collector.port}/#batch=1", collectors.record("r", 2))
-
-        assert collector.ids == ["r/0", "r/1"]
-        assert caplog.text == ""
-
-    @pytest.mark.parametrize("status", [301, 400, 401, 404, 413])
-    def test_a_refusal_is_final_and_counted(self, status: int, caplog: pytest.LogCaptureFixture) -> None:
-        with collectors.collecting(status, 200) as collector:
-            log = log_to(f"http://127.0.0.1:{collector.port}/", collectors.record("r", 2))
-
-        assert len(collector.requests) == 1
-        assert log.counts.failed == 2
-        assert f"127.0.0.1 answered {status}" in caplog.text
-
-    def test_nobody_there_is_counted_after_the_last_try(self) -> None:
-        with collectors.collecting() as collector:
-            port = collector.port
-        log = log_to(f"http://127.0.0.1:{port}/#retry_seconds=0", collectors.record())
-
-        assert log.counts.failed == 1
-
-    def test_a_secret_is_read_where_it_lies_each_time_and_never_told(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level("DEBUG")
-        secret = tmp_path / "token"
-        secret.write_text("Bearer first\n")
-        with collectors.collecting(200, 403) as collector:
-            address = f"http://127.0.0.1:{collector.port}/#authorization=file:{secret}"
-            sink = addresses.open_sink(address, collectors.CLASSIFIER)
-            sink.write(sinks.Piece(b"[]", 0))
-            secret.write_text("Bearer second")
-            with pytest.raises(sinks.Rejected) as caught:
-                sink.write(sinks.Piece(b"[]", 0))
-            secret.write_text("Bearer\x01third")
-            with pytest.raises(sinks.Unavailable) as unusable:
-                sink.write(sinks.Piece(b"[]", 0))
-            sink.close()
-
-        assert [headers["Authorization"] for headers, _ in collector.requests] == ["Bearer first", "Bearer second"]
-        said = caplog.text + str(caught.value) + str(unusable.value)
-        assert not any(word in said for word in ("first", "second", "third"))
-
-    @pytest.mark.parametrize(
-        ("value", "seconds"),
-        [("7", 7), ("Sat, 21 Nov 2026 12:00:30 GMT", 30), ("Sat, 21 Nov 2020 12:00:30 GMT", 0), ("soon", 0), ("", 0)],
-    )
-    def test_retry_after_is_seconds_or_a_date(self, value: str, seconds: float) -> None:
-        assert events.read_retry_after(value, math.floor(collectors.NOON)) == seconds
-
-
-WRONG = {
-    "no scheme": ("/var/log/x", "expected - or an address that begins with stdout:, file:, parquet:, http:, https:"),
-    "an unknown scheme": ("kafka://x", "expected - or an address"),
-    "two slashes": ("file://var/log/x", "expected file:///path, with three slashes"),
-    "an unknown option": (
-        "file:///tmp/x#size=1",
-        "size: expected one of flush_seconds, retry_seconds, rotate_bytes, keep",
-    ),
-    "a word for a number": (
-        "stdout:#flush_seconds=soon",
-        "flush_seconds: expected a number from 0.01 to 3600, got 'soon'",
-    ),
-    "not a number": ("stdout:#flush_seconds=nan", "flush_seconds: expected a number"),
-    "too large a number": ("http://x/#batch=1000000", "batch: expected a number from 1 to 10000, got '1000000'"),
-    "a secret in the address": ("https://me:secret@x/", "expected no user and password in it"),
-    "no host": ("http:///in", "expected a host"),
-    "a port that is none": ("http://x:port/", "Port could not be cast"),
-    "a variable that is not set": ("http://x/#authorization=env:NOT_SET_ANYWHERE", "authorization: expected env:NAME"),
-    "a secret instead of its place": ("http://x/#authorization=Bearer secret", "authorization: expected env:NAME"),
-    "a folder that cannot be made": ("file:///proc/none/x", "cannot be opened"),
-}
-
-
-@pytest.mark.parametrize(("address", "said"), WRONG.values(), ids=WRONG)
-def test_a_wrong_address_is_explained_and_never_quoted(address: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said.replace("(", r"\(")) as caught:
-        addresses.open_sink(address, collectors.CLASSIFIER)
-
-    assert "secret" not in str(caught.value).replace("secret is", "")
