@@ -5,10 +5,8 @@ import dataclasses
 from concurrent import futures
 
 from serin_services.package import families, manifest
-from serin_services.server import admission, answers, batching, cache, schema, signature, telemetry, watch
+from serin_services.server import admission, answers, batching, cache, schema, signature, telemetry, trial, watch
 
-# Up to here a prediction takes less than handing it to a thread and back would; beyond, it would hold up the others.
-INLINE_ROWS = 128
 # Of threads for what does not run on the event loop: a server has one core, and each thread has memory of its own.
 THREADS = 1
 
@@ -34,8 +32,7 @@ class Parts:
     watching: watch.Watch | None = None
     known: cache.AnswerCache[Answer] | None = None
     door: admission.Admission = dataclasses.field(default_factory=admission.Admission)
-    # Whether requests are predicted together that come while the model is at work.
-    batched: bool = False
+    verdict: trial.Verdict = dataclasses.field(default_factory=trial.Verdict)
 
 
 class Inference:
@@ -59,13 +56,14 @@ class Inference:
         self.watch = parts.watching
         self.door = parts.door
         self._cache = parts.known
+        self._inline_rows = parts.verdict.inline_rows
         self._predict = predictor.predict
         self._pool = futures.ThreadPoolExecutor(THREADS, "predict")
-        self._batcher = batching.Batcher(predictor.predict, self._pool) if parts.batched else None
+        self._batcher = batching.Batcher(predictor.predict, self._pool) if parts.verdict.batched else None
 
     def answers_now(self, inputs: tuple[schema.Array, ...]) -> bool:
         """Whether the answer to a batch takes so little that it is given on the event loop."""
-        return self._batcher is None and len(inputs[0]) <= INLINE_ROWS
+        return self._batcher is None and len(inputs[0]) <= self._inline_rows
 
     def predict_now(self, inputs: tuple[schema.Array, ...]) -> Answer:
         """Predict one batch, given as one array for each input of the manifest, and count what was answered.

@@ -55,7 +55,7 @@ def load(options: settings.Settings, wrap: Wrap | None = None) -> Runtime:
             watching=watch.make(options, document, registry),
             known=cache.make(options.cache_entries, options.cache_bytes, document, registry),
             door=admission.Admission(options.max_waiting, options.max_wait_seconds),
-            batched=is_batched(options.batching, document, served),
+            verdict=decide(options.batching, document, served),
         ),
     )
     log.info(
@@ -69,12 +69,13 @@ def load(options: settings.Settings, wrap: Wrap | None = None) -> Runtime:
     return runtime
 
 
-def is_batched(wanted: str, document: manifest.Manifest, predictor: families.Predictor) -> bool:
-    """Whether to predict requests together.
+def decide(wanted: str, document: manifest.Manifest, predictor: families.Predictor) -> trial.Verdict:
+    """Decide how to serve a model; whether requests are predicted together may be set.
 
     Raises:
         ValueError: the setting is none of the three.
     """
     if wanted not in {"on", "off", "auto"}:
         raise ValueError(f"SERIN_BATCHING: expected on, off or auto, got {wanted!r}")
-    return wanted == "on" or (wanted == "auto" and trial.helps(document, predictor))
+    verdict = trial.look(document, predictor)
+    return verdict if wanted == "auto" else dataclasses.replace(verdict, batched=wanted == "on")

@@ -1,4 +1,4 @@
-"""Finds out at the start whether requests of a model are worth predicting together."""
+"""Finds out at the start what a prediction costs, and so how the model is served best."""
 
 import dataclasses
 import logging
@@ -13,12 +13,25 @@ log = logging.getLogger("serin.server")
 
 # Of these a batch of rows costs as much as its rows, and one row less than a thread's hand-over.
 TREES = frozenset({"xgboost", "lightgbm"})
-ROWS = 16
+ROWS = 8
+# A model is run a few times and its best time counts, for so long at most.
 REPEATS = 3
+BUDGET_SECONDS = 0.05
 # A batch is worth its hand-over from here on: the share of time and the seconds that a row saves in one.
 LEAST_SHARE = 0.25
 LEAST_SECONDS = 50e-6
 TOLERANCE = 1e-4
+# So long the event loop may stand still for one prediction; up to so many rows, since their time is an estimate.
+INLINE_SECONDS = 1e-3
+INLINE_ROWS = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """How to serve a model: up to how many rows on the event loop, and whether requests are predicted together."""
+
+    inline_rows: int = INLINE_ROWS
+    batched: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,28 +47,33 @@ class Costs:
         saved = self.alone - self.together
         return saved >= LEAST_SECONDS and saved >= LEAST_SHARE * self.alone
 
+    @property
+    def inline_rows(self) -> int:
+        """How many rows may be predicted on the event loop."""
+        return 0 if self.alone > INLINE_SECONDS else min(INLINE_ROWS, int(INLINE_SECONDS / self.together))
 
-def helps(document: manifest.Manifest, predictor: families.Predictor) -> bool:
-    """Whether to batch: never for trees, else where it is faster and gives the same numbers."""
-    if document.family in TREES:
-        return False
+
+def look(document: manifest.Manifest, predictor: families.Predictor) -> Verdict:
+    """Decide by a measurement; a model that fails for made-up rows is served without taking any chance.
+
+    Requests are predicted together where that is faster and gives the same numbers, and never those of trees.
+    """
     rows = [make_row(document.inputs, seed) for seed in range(ROWS)]
     try:
-        if not same_together(predictor, rows):
-            log.info("requests are not batched: rows of this model depend on each other")
-            return False
         costs = measure(predictor, rows)
-    except Exception as error:  # noqa: BLE001 - whatever a model does with made-up rows, it can be served without batches
-        log.info("requests are not batched: made-up rows fail (%s)", error)
-        return False
+        batched = document.family not in TREES and costs.worth_batching and same_together(predictor, rows)
+    except Exception as error:  # noqa: BLE001 - whatever a model does with made-up rows, it can be served
+        log.info("made-up rows fail (%s), so each request is predicted alone and on a thread", error)
+        return Verdict(inline_rows=0)
     log.info(
-        "requests are %sbatched: a row takes %.0f us alone and %.0f us among %d",
-        "" if costs.worth_batching else "not ",
+        "a row takes %.0f us alone and %.0f us among %d: up to %d rows on the event loop, requests %s",
         costs.alone * 1e6,
         costs.together * 1e6,
         ROWS,
+        costs.inline_rows,
+        "together" if batched else "each alone",
     )
-    return costs.worth_batching
+    return Verdict(costs.inline_rows, batched)
 
 
 def make_row(inputs: tuple[manifest.Tensor, ...], seed: int) -> tuple[schema.Array, ...]:
@@ -80,16 +98,20 @@ def same_together(predictor: families.Predictor, rows: list[tuple[schema.Array, 
 
 
 def measure(predictor: families.Predictor, rows: list[tuple[schema.Array, ...]]) -> Costs:
-    """Take the best of a few runs of each kind."""
+    """Take the best of a few runs of one row and of all."""
     stacked = tuple(np.concatenate(column) for column in zip(*rows, strict=True))
     return Costs(best(predictor, rows[0]), best(predictor, stacked) / len(rows))
 
 
 def best(predictor: families.Predictor, inputs: tuple[schema.Array, ...]) -> float:
     """Give the seconds of the fastest run."""
-    seconds = []
+    began = time.perf_counter()
+    shortest = float("inf")
     for _ in range(REPEATS):
         started = time.perf_counter()
         predictor.predict(*inputs)
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
+        ended = time.perf_counter()
+        shortest = min(shortest, ended - started)
+        if ended - began > BUDGET_SECONDS:
+            break
+    return shortest

@@ -160,7 +160,7 @@ def make_inference(model: Model, **parts: object) -> inference.Inference:
 
 
 async def test_a_deadline_ends_the_wait_and_not_the_batch(model: Model) -> None:
-    served = make_inference(model, batched=True)
+    served = make_inference(model, verdict=trial.Verdict(batched=True))
     model.go.clear()
     loop = asyncio.get_running_loop()
     first = asyncio.create_task(served.predict(row(1)))
@@ -177,9 +177,9 @@ async def test_a_deadline_ends_the_wait_and_not_the_batch(model: Model) -> None:
 
 @pytest.mark.parametrize("batched", [True, False])
 async def test_too_many_that_wait_are_refused(model: Model, batched: bool) -> None:
-    served = make_inference(model, batched=batched, door=admission.Admission(most=2))
+    served = make_inference(model, verdict=trial.Verdict(batched=batched), door=admission.Admission(most=2))
     model.go.clear()
-    size = 1 if batched else inference.INLINE_ROWS + 1
+    size = 1 if batched else trial.INLINE_ROWS + 1
     waiting = [asyncio.create_task(served.predict(row(value, rows=size))) for value in (1, 2)]
     await begun(model)
 
@@ -221,17 +221,48 @@ class Mixing:
 
 
 COSTS = {
-    "a row saves much among others": (trial.Costs(2e-3, 1e-3), True),
-    "a row saves little among others": (trial.Costs(2e-3, 1.8e-3), False),
-    "a row takes less than a hand-over": (trial.Costs(30e-6, 5e-6), False),
+    "a row saves much among others": (trial.Costs(2e-3, 1e-3), 0, True),
+    "a row saves little among others": (trial.Costs(2e-3, 1.8e-3), 0, False),
+    "a row takes less than a hand-over": (trial.Costs(30e-6, 5e-6), 128, False),
+    "some rows fit into a turn of the loop": (trial.Costs(110e-6, 50e-6), 20, True),
 }
 
 
-@pytest.mark.parametrize(("costs", "worth"), COSTS.values(), ids=COSTS)
-def test_batching_is_worth_it_where(costs: trial.Costs, worth: bool) -> None:
+@pytest.mark.parametrize(("costs", "inline_rows", "worth"), COSTS.values(), ids=COSTS)
+def test_what_a_row_costs_decides(costs: trial.Costs, inline_rows: int, worth: bool) -> None:
+    assert costs.inline_rows == inline_rows
     assert costs.worth_batching is worth
 
 
-def test_trees_and_models_whose_rows_depend_on_each_other_are_not_batched() -> None:
-    assert not trial.helps(DOCUMENT, Mixing())
-    assert not trial.helps(DOCUMENT.model_copy(update={"family": "xgboost"}), Model())
+class Net:
+    """A network whose rows cost little among others; `mixing`, it has another answer for them then."""
+
+    def __init__(self, *, mixing: bool = False) -> None:
+        self.weights = np.eye(150, dtype="float32")
+        self.mixing = mixing
+
+    def predict(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        for _ in range(20):
+            self.weights = self.weights @ self.weights
+        return (inputs[0] * (len(inputs[0]) if self.mixing else 2),)
+
+
+TRIALS = {
+    "a network that is faster on many rows": (DOCUMENT, Net(), True),
+    "trees": (DOCUMENT.model_copy(update={"family": "xgboost"}), Net(), False),
+    "rows that depend on each other": (DOCUMENT, Net(mixing=True), False),
+}
+
+
+@pytest.mark.parametrize(("document", "model", "batched"), TRIALS.values(), ids=TRIALS)
+def test_requests_are_predicted_together_where_it_helps(document: manifest.Manifest, model: Net, batched: bool) -> None:
+    assert trial.look(document, model).batched is batched
+
+
+def test_a_model_that_fails_for_made_up_rows_is_served_on_a_thread() -> None:
+    class Picky:
+        @staticmethod
+        def predict(*_inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+            raise ValueError("only ever real rows")
+
+    assert trial.look(DOCUMENT, Picky()) == trial.Verdict(inline_rows=0, batched=False)
