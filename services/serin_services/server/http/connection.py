@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection: bytes to requests, responses to bytes, limits on both (RFC 9112).
+"""One HTTP/1.1 connection (RFC 9112): each request answered in its turn, and no client waited for without end.
 
 ASGI servers make a task, a dictionary and several messages of each request, which is more work than the
 prediction of a small model; here a request is answered inside the call that brings its last byte. Requests of one
@@ -11,17 +11,13 @@ import dataclasses
 import logging
 from collections.abc import Awaitable, Callable
 
-import httptools
-
-from serin_services.server.http import messages
+from serin_services.server.http import messages, parsing
 from serin_services.server.http.messages import Request, Response
 from serin_services.server.peers import Peers
 
 log = logging.getLogger("serin.server")
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# Request line and headers together, as most servers and gateways have it at least at half.
-MAX_HEAD_BYTES = 65536
 # What has been refused is listened to for so long, so that the client reads the answer before its bytes are reset.
 LINGER_SECONDS = 2
 # Up to here one copy and one write cost less than two writes.
@@ -68,30 +64,15 @@ class Site:
         return min(SWEEP_SECONDS, self.read_seconds, self.idle_seconds)
 
 
-class Refused(Exception):  # noqa: N818 - the request is at fault
-    """Ends the parsing of a request that is answered without being read to its end."""
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.answer = (status, reason, message)
-
-
 class Connection(asyncio.Protocol):
-    """One connection; the parser calls its `on_` methods."""
+    """One connection."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._loop = asyncio.get_running_loop()
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser = parsing.Parser(site.max_body_bytes, self._accept, self._ask_for_body)
         self._transport: asyncio.Transport | None = None
         self._since = site.now
-        # What has arrived of the request that is being read.
-        self._arrived = 0
-        self._target = b""
-        self._headers: dict[bytes, bytes] = {}
-        self._body: bytes | list[bytes] = b""
-        self._in_head = True
-        self._mid_request = False
         # Requests, and the refusal that ends the connection, that wait for the answers before theirs.
         self._queue: collections.deque[Request | Response] = collections.deque()
         self._busy = False
@@ -99,8 +80,8 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._deaf = False
         self._last = False
+        # Whether a client waits to be asked for its body.
         self._asks = False
-        self._other_protocol = False
 
     # What the transport tells.
 
@@ -145,116 +126,37 @@ class Connection(asyncio.Protocol):
         """Parse what came, and answer each request that is complete."""
         if self._deaf:
             return
-        self._arrived += len(data)
+        if not self._parser.mid_request:
+            self._since = self._site.now
         try:
-            self._feed(data)
-            if self._mid_request:
-                self._check_size()
-        except (Refused, httptools.HttpParserError) as error:
-            self._refuse(*refusal_of(error))
+            self._parser.feed(data)
+        except parsing.Refused as refused:
+            self._refuse(*refused.answer)
         if self._queue and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
 
-    def _feed(self, data: bytes) -> None:
-        if self._other_protocol:
-            self._take_rest(data)
-            return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as found:
-            self._take_rest(data[found.args[0] :])
-
-    # What the parser tells.
-
-    def on_message_begin(self) -> None:
-        """Forget the request before."""
-        self._target = b""
-        self._headers = {}
-        self._body = b""
-        self._in_head = True
-        self._mid_request = True
+    def _accept(self, request: Request) -> None:
+        """Answer a request that is complete, or let it wait for those before it."""
+        self._asks = False
         self._since = self._site.now
-
-    def on_url(self, url: bytes) -> None:
-        """Take the target, which may come in pieces."""
-        self._target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header; those behind a chunked body are not looked at."""
-        if self._in_head:
-            name = name.lower()
-            headers = self._headers
-            headers[name] = b"%b, %b" % (headers[name], value) if name in headers else value
-
-    def on_headers_complete(self) -> None:
-        """Refuse what needs no body to be refused, and ask for the body where the client waits to be asked."""
-        headers = self._headers
-        self._in_head = False
-        if self._arrived > MAX_HEAD_BYTES:
-            size = len(self._target) + sum(len(name) + len(value) for name, value in headers.items())
-            if size > MAX_HEAD_BYTES:
-                raise too_large_head()
-        self._arrived = 0
-        if b"host" not in headers and self._parser.get_http_version() == "1.1":
-            raise Refused(400, "InvalidRequest", "headers: expected Host, got none")
-        length = headers.get(b"content-length")
-        if length is not None and int(length) > self._site.max_body_bytes:
-            raise self._too_large_body(f"{int(length)}")
-        if b"expect" in headers:
-            self._meet_expectation(headers[b"expect"])
-
-    def on_body(self, body: bytes) -> None:
-        """Take a piece of the body."""
-        held = self._body
-        if not held:
-            self._body = body
-        elif isinstance(held, list):
-            held.append(body)
-        else:
-            self._body = [held, body]
-
-    def on_message_complete(self) -> None:
-        """Answer the request, or let it wait for those before it."""
-        if self._deaf or self._parser.should_upgrade():
+        if self._deaf:
             return
-        held = self._body
-        self._accept(b"".join(held) if isinstance(held, list) else held, keep_alive=self._parser.should_keep_alive())
-
-    def _accept(self, body: bytes, *, keep_alive: bool) -> None:
-        self._mid_request = self._asks = False
-        self._arrived = 0
-        if len(body) > self._site.max_body_bytes:
-            raise self._too_large_body(f"{len(body)}")
-        request = Request(self._parser.get_method(), self._target, self._headers, body, keep_alive=keep_alive)
         if self._busy or self._queue or self._blocked is not None:
             self._queue.append(request)
         else:
             self._answer(request)
 
-    def _take_rest(self, data: bytes) -> None:
-        """Take the body of a request that asks for another protocol, which the parser leaves to whoever speaks that.
+    def _ask_for_body(self) -> None:
+        self._asks = True
+        self._invite()
 
-        None is spoken, so it is a request like others, and the last of its connection.
-        """
-        held = self._body
-        parts = [*held, data] if isinstance(held, list) else [held, data]
-        wanted = int(self._headers.get(b"content-length", b"0"))
-        if b"transfer-encoding" in self._headers:
-            raise Refused(400, "InvalidRequest", "upgrade: expected no such header with a chunked body, got one")
-        self._body = parts
-        self._other_protocol = True
-        if sum(map(len, parts)) >= wanted:
-            self._last = True
-            self._accept(b"".join(parts)[:wanted], keep_alive=False)
-            self._deaf = True
-
-    # What the server asks for.
+    # What the server wants.
 
     def leave(self) -> None:
         """Close once what has begun to arrive is answered."""
         self._last = True
-        if not (self._busy or self._queue or self._mid_request):
+        if not (self._busy or self._queue or self._parser.mid_request):
             self.close()
 
     def check(self, now: float) -> None:
@@ -265,10 +167,10 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             if seconds > LINGER_SECONDS and self._blocked is None:
                 self._transport.abort()
-        elif self._blocked is None and self._mid_request and seconds > self._site.read_seconds:
+        elif self._blocked is None and self._parser.mid_request and seconds > self._site.read_seconds:
             message = f"request: expected all of it within {self._site.read_seconds:g} s, got a part"
             self._refuse(408, "RequestTimeout", message)
-        elif self._blocked is None and not self._mid_request and seconds > self._site.idle_seconds:
+        elif self._blocked is None and not self._parser.mid_request and seconds > self._site.idle_seconds:
             self.close()
         if self._blocked is not None and seconds > self._site.read_seconds:
             self._transport.abort()
@@ -363,7 +265,6 @@ class Connection(asyncio.Protocol):
     def _refuse(self, status: int, reason: str, message: str) -> None:
         """Answer a request that is not read to its end, after those before it, and hear nothing more."""
         self._deaf = True
-        self._mid_request = False
         refusal = self._site.fail(status, reason, message)
         if self._busy or self._queue or self._blocked is not None:
             self._queue.append(refusal)
@@ -386,48 +287,11 @@ class Connection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
 
-    def _check_size(self) -> None:
-        if self._in_head:
-            if self._arrived > MAX_HEAD_BYTES:
-                raise too_large_head()
-        elif self._arrived > 2 * self._site.max_body_bytes + MAX_HEAD_BYTES:
-            # A chunked body costs more bytes than it holds, but not that many.
-            raise self._too_large_body("more")
-        elif type(self._body) is list and sum(map(len, self._body)) > self._site.max_body_bytes:
-            raise self._too_large_body("more")
-
-    def _too_large_body(self, got: str) -> Refused:
-        return Refused(413, "TooLarge", f"body: expected at most {self._site.max_body_bytes} bytes, got {got}")
-
-    def _meet_expectation(self, expected: bytes) -> None:
-        if expected.lower() != b"100-continue":
-            raise Refused(
-                417, "ExpectationFailed", f"expect: expected 100-continue, got {expected[:40].decode('latin-1')!r}"
-            )
-        self._asks = True
-        self._invite()
-
     def _invite(self) -> None:
         """Ask for the body of a request whose client waits to be asked, once the answers before it are sent."""
         if self._asks and not (self._busy or self._queue):
             self._asks = False
             self.write(CONTINUE)
-
-
-def refusal_of(error: Exception) -> tuple[int, str, str]:
-    """Give the status, reason and message of what ended the parsing: the parser wraps what its callbacks raise."""
-    if isinstance(error, httptools.HttpParserCallbackError) and error.__context__ is not None:
-        error = error.__context__  # type: ignore[assignment] # a callback raises no others
-    if isinstance(error, Refused):
-        return error.answer
-    if isinstance(error, httptools.HttpParserCallbackError) or not isinstance(error, httptools.HttpParserError):
-        raise error
-    return 400, "InvalidRequest", f"request: expected HTTP/1.1, got what is none: {error}"
-
-
-def too_large_head() -> Refused:
-    """Refuse a request line and headers that do not end."""
-    return Refused(431, "TooLarge", f"headers: expected at most {MAX_HEAD_BYTES} bytes, got more")
 
 
 def make_head(response: Response, *, keep_alive: bool) -> bytes:
