@@ -85,17 +85,18 @@ class PredictionLog:
             self._wake.set()
 
     def close(self, seconds: float) -> int:
-        """Write what waits, for so many seconds at most; gives the number of rows that were not written in time."""
+        """Write what waits, for so many seconds at most; gives the number of rows that waited and were not written."""
         self._deadline = time.monotonic() + seconds
         with self._lock:
             self._closing.set()
+            failed_before = self.counts.failed
         self._wake.set()
         self._thread.join(seconds)
         with self._lock:
             counts = dataclasses.replace(self.counts)
-        lost = counts.records - counts.written - counts.dropped
+        lost = counts.records - counts.written - counts.dropped - failed_before
         if lost:
-            log.error("%d predictions were not written to the log", lost)
+            log.error("%d predictions were not written to the log before the end", lost)
         return lost
 
     def _run(self) -> None:
@@ -111,12 +112,13 @@ class PredictionLog:
     def _flush(self) -> None:
         with self._lock:
             batch, self._pending = self._pending, []
-            left, self._pending_rows = self._pending_rows, 0
+            rows, self._pending_rows = self._pending_rows, 0
             size, self._pending_bytes = self._pending_bytes, 0
             self._wake.clear()
+        written_before = self.counts.written
         self._worked_since = time.perf_counter()
         try:
-            left -= self._write(batch)
+            self._write(batch)
         except Exception:
             if self._healthy:
                 log.exception("predictions cannot be put into words")
@@ -126,17 +128,14 @@ class PredictionLog:
             self._rest()
         with self._lock:
             self._held_bytes -= size
-            self.counts.failed += left
+            self.counts.failed += rows - (self.counts.written - written_before)
 
-    def _write(self, batch: Sequence[records.Record]) -> int:
-        """Write a batch piece by piece; gives the number of rows that were written."""
-        written = 0
+    def _write(self, batch: Sequence[records.Record]) -> None:
+        """Write a batch piece by piece."""
         for piece in self._sink.encode(batch, self._rest) if batch else ():
             if self._deliver(piece):
-                written += piece.rows
                 with self._lock:
                     self.counts.written += piece.rows
-        return written
 
     def _rest(self) -> None:
         """Let requests have the interpreter; in a hurry there are none any more."""
@@ -152,10 +151,10 @@ class PredictionLog:
             try:
                 self._sink.write(piece)
             except sinks.Rejected as error:
-                self._tell(f"{error}; these predictions are lost")
+                self._tell(f"{error}; what it refuses is lost")
                 return False
             except (sinks.Unavailable, OSError) as error:
-                self._tell(str(error))
+                self._tell(f"{error}; it is tried again")
                 asked = error.retry_after if isinstance(error, sinks.Unavailable) else 0
                 wait = next_wait(attempt, asked, random.random())  # noqa: S311 - no secret is made of it
             else:
@@ -175,7 +174,7 @@ class PredictionLog:
     def _tell(self, problem: str) -> None:
         """Say once that writing began to fail and once that it goes on, instead of once for each try."""
         if self._healthy and problem:
-            log.warning("the prediction log cannot be written, it is tried again: %s", problem)
+            log.warning("the prediction log cannot be written: %s", problem)
         elif problem == "" and not self._healthy:
             log.info("the prediction log is written again")
         self._healthy = not problem
