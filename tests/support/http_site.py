@@ -26,7 +26,9 @@ def make_document(**fields: Any) -> manifest.Manifest:
     return manifest.Manifest(**given)
 
 
-def make_model(document: manifest.Manifest, predict: Any, max_rows: int = 100_000) -> inference.Inference:
+def make_model(
+    document: manifest.Manifest, predict: Any, max_rows: int = 100_000, parts: inference.Parts | None = None
+) -> inference.Inference:
     """A model at work whose predictor is a function of arrays."""
 
     class Predictor:
@@ -35,7 +37,8 @@ def make_model(document: manifest.Manifest, predict: Any, max_rows: int = 100_00
             return predict(*inputs)
 
     counters = telemetry.Telemetry(document, "0" * 64, prometheus_client.CollectorRegistry())
-    return inference.Inference(document, signature.Signature(document, max_rows), Predictor(), counters)
+    accepted = signature.Signature(document, max_rows)
+    return inference.Inference(document, accepted, Predictor(), counters, parts or inference.Parts())
 
 
 @dataclasses.dataclass
