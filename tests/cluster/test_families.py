@@ -5,13 +5,14 @@ from pathlib import Path
 from serin_demo import models, rows
 from serin_local import progress
 from serin_services.image import builds, engines
-from support import networks
+from serin_services.package import folder
+from support import handed_over
 from support import world as worlds
 
 NETWORK = "2.0.0"
 
 
-def publish(world: worlds.World, package: networks.folder.Package) -> str:
+def publish(world: worlds.World, package: folder.Package) -> str:
     """Build the image of a package and bring it into the cluster."""
     name = f"tumor:{package.manifest.version}-{package.manifest.identity()[:8]}"
     engine = engines.find_engine(world.where.engine)
@@ -21,8 +22,8 @@ def publish(world: worlds.World, package: networks.folder.Package) -> str:
 
 def test_versions_of_every_family_take_over_from_each_other(model: worlds.Model, tmp_path: Path) -> None:
     data = models.load_data()
-    network = networks.save_network(data, tmp_path / "network.onnx", NETWORK)
-    package = networks.make_package(data, tmp_path / "network.onnx", NETWORK, tmp_path / "package")
+    network = handed_over.save_network(data, tmp_path / "network.onnx", NETWORK)
+    package = handed_over.make_package(data, tmp_path / "network.onnx", NETWORK, tmp_path / "package")
     image = publish(model.world, package)
     samples = rows.make_samples(data, [*models.train(data), network])
 
