@@ -7,8 +7,7 @@ import io
 import posixpath
 import tarfile
 import zlib
-from collections.abc import Callable
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from serin_services.package import errors
@@ -21,8 +20,8 @@ CHUNK = 1024 * 1024
 # What a layer removes of those below it (OCI image specification, layer, whiteouts).
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
-# As many links as Linux follows for one path.
-MAX_LINKS = 40
+# As many ways by links as one path is followed; more are of no use to anyone who means well.
+MAX_WAYS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,17 +75,19 @@ class Hashed(io.RawIOBase):
 
 
 class Tree:
-    """The file system that layers make, lowest first, as far as it is looked at.
+    """The files that layers make, lowest first, as far as they are looked at.
 
-    Links are followed as a container's file system would, or a layer could write into a package by another name.
+    Engines differ in whether a path in a layer follows a link of a lower one: containerd unpacks onto what lies below,
+    containers/storage unpacks each layer by itself. What is written by way of a link is therefore not laid down but
+    kept in `unclear`, for whoever looks to refuse.
     """
 
     def __init__(self, wanted: Callable[[str], bool]) -> None:
         self.files: dict[str, Entry] = {}
+        self.unclear: set[str] = set()
         self._wanted = wanted
-        self._links: dict[str, str] = {}
-        self._folders: set[str] = set()
-        self._resolved: dict[str, str] = {}
+        # A link keeps its targets even where something else has taken its place since: engines differ in that too.
+        self._links: dict[str, set[str]] = {}
 
     def apply(self, blob: BinaryIO, media_type: str) -> Digests:
         """Lay a layer over those below it and give its digests.
@@ -116,48 +117,48 @@ class Tree:
 
     def _lay(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         folder, _, base = clean(member.name).rpartition("/")
-        name = join(self._resolve(folder), base)
-        if base.startswith(WHITEOUT):
-            gone = "" if base == OPAQUE else base.removeprefix(WHITEOUT)
-            self._remove(join(self._resolve(folder), gone))
-            return
-        if not member.isdir() or name in self._links or name in self.files:
+        whiteout = base.startswith(WHITEOUT)
+        shown = "" if base == OPAQUE else base.removeprefix(WHITEOUT) if whiteout else base
+        name = join(folder, shown)
+        ways = self._follow(folder)
+        if ways:
+            self.unclear |= {other for way in (folder, *ways) if self._touches(other := join(way, shown))}
+        if len(ways) > MAX_WAYS:
+            self.unclear.add("")
+        if whiteout or not member.isdir() or name in self.files:
             self._remove(name)
-        if member.issym():
-            self._links[name] = clean(posixpath.join("/", folder, member.linkname))
-            self._note(name)
-        if self._wanted(name) and not member.isdir():
+        if member.issym() and not whiteout:
+            self._links.setdefault(name, set()).add(clean(posixpath.join("/", folder, member.linkname)))
+        if self._wanted(name) and not member.isdir() and not whiteout:
             self.files[name] = read_entry(archive, member)
-            self._note(name)
 
-    def _note(self, name: str) -> None:
-        """Remember the folders of what is known, so that what hides nothing costs nothing."""
-        self._folders.update({"", *(str(parent) for parent in PurePosixPath(name).parents)})
-        self._resolved.clear()
+    def _touches(self, name: str) -> bool:
+        """Whether a path is looked at, or one that is lies in it."""
+        return self._wanted(name) or any(file.startswith(f"{name}/") for file in self.files) or not name
 
-    def _resolve(self, name: str) -> str:
-        """Follow the links in a folder's path."""
-        if (known := self._resolved.get(name)) is not None:
-            return known
-        found = name
-        for _ in range(MAX_LINKS):
-            parents = [found, *(str(parent) for parent in PurePosixPath(found).parents)]
-            link = next((parent for parent in parents if parent in self._links), None)
-            if link is None:
-                break
-            found = clean(self._links[link] + found.removeprefix(link))
-        self._resolved[name] = found
+    def _follow(self, folder: str) -> set[str]:
+        """Give every other path that a folder may be by the links on its way."""
+        found: set[str] = set()
+        ways = [folder]
+        while ways and len(found) <= MAX_WAYS:
+            way = ways.pop()
+            for link in parents(way):
+                others = {clean(target + way.removeprefix(link)) for target in self._links.get(link, ())}
+                ways += others - found
+                found |= others
         return found
 
     def _remove(self, name: str) -> None:
         """Take a file, or a folder with all that is in it, away."""
-        for known in (self.files, self._links):
-            if known.pop(name, None) is not None:
-                self._resolved.clear()
-            if name in self._folders:
-                for path in [path for path in known if path.startswith(f"{name}/") or not name]:
-                    del known[path]
-                self._resolved.clear()
+        for path in [path for path in self.files if path == name or path.startswith(f"{name}/") or not name]:
+            del self.files[path]
+
+
+def parents(name: str) -> Iterator[str]:
+    """Give a path and all that it lies in, but the root."""
+    while name:
+        yield name
+        name = name.rpartition("/")[0]
 
 
 def join(folder: str, base: str) -> str:

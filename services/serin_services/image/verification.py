@@ -60,6 +60,7 @@ class Looked:
     config: layouts.Config
     digests: tuple[layers.Digests, ...]
     files: dict[str, layers.Entry]
+    unclear: set[str]
 
     @property
     def labels(self) -> dict[str, str]:
@@ -82,6 +83,7 @@ def verify(layout: layouts.Layout, key: ec.EllipticCurvePublicKey | None, given:
     document, of_manifest = check_manifest(looked)
     findings = [
         *check_layers(looked),
+        *check_clarity(looked),
         of_manifest,
         *(check_package(looked, document) if document else ()),
         check_labelled(looked, "bill of materials", builds.BILL, "dev.serin.sbom"),
@@ -101,7 +103,7 @@ def look(layout: layouts.Layout) -> Looked:
     for layer in found.layers:
         with layout.open_blob(layer.digest) as blob:
             digests.append(tree.apply(blob, layer.media_type))
-    return Looked(layout, found, config, tuple(digests), tree.files)
+    return Looked(layout, found, config, tuple(digests), tree.files, tree.unclear)
 
 
 def check_layers(looked: Looked) -> Iterator[Finding]:
@@ -116,6 +118,13 @@ def check_layers(looked: Looked) -> Iterator[Finding]:
             f"{came.blob}, {came.size} bytes, {came.diff} unpacked",
             "it was changed or cut off on its way: fetch the image again",
         )
+
+
+def check_clarity(looked: Looked) -> Iterator[Finding]:
+    """Refuse what a layer writes to the package by way of a link: it is there with one engine and not with another."""
+    for name in sorted(looked.unclear):
+        expected = "no layer that reaches it by a link"
+        yield Finding("link", False, name or "/", expected, "one that does", REBUILD)
 
 
 def check_manifest(looked: Looked) -> tuple[manifest.Manifest | None, Finding]:

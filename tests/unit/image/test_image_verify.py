@@ -92,7 +92,13 @@ CHANGES: dict[str, tuple[Callable[[folder.Package], dict[str, object]], str, str
     "a missing artifact": (lambda _: {"more": {"package/.wh.model.ubj": b""}}, "file", ARTIFACT, "nothing"),
     "a link for an artifact": (lambda _: {"more": {ARTIFACT: "/etc/passwd"}}, "file", ARTIFACT, "a link"),
     "an artifact changed by way of a link": (
-        lambda _: {"more": {"p": "package", "p/model.ubj": b"other"}}, "file", ARTIFACT, "5 bytes, sha256:",
+        lambda _: {"more": {"p": "package", "p/model.ubj": b"other"}}, "link", ARTIFACT, "one that does",
+    ),
+    "an artifact removed by way of a link": (
+        lambda _: {"more": {"p": "package", "p/.wh.model.ubj": b""}}, "link", ARTIFACT, "one that does",
+    ),
+    "an artifact changed by way of two links": (
+        lambda _: {"more": {"p": "/", "q/r": "../p", "q/r/package/model.ubj": b"other"}}, "link", ARTIFACT, "one that does",
     ),
     "a file too many": (lambda _: {"more": {"package/x.pkl": b"\x80"}}, "file", "package/x.pkl", "file"),
     "a folder that is emptied": (
@@ -147,7 +153,9 @@ def test_a_file_put_back_under_a_folder_that_was_a_link_is_not_taken_for_the_pac
     hidden = [{ARTIFACT: b"other"}, {"a/b": "/package"}, {"a": b"a file"}, {"a": None, "a/b/model.ubj": good}]
     layouts.write_layout(tmp_path, package, *hidden)
 
-    assert [finding["where"] for finding in find_bad(tmp_path)] == [ARTIFACT]
+    found = {(finding["check"], finding["where"]) for finding in find_bad(tmp_path)}
+
+    assert found == {("file", ARTIFACT), ("link", ARTIFACT)}
 
 
 def blob_of(layout: Path, layer: int) -> Path:
