@@ -5,8 +5,11 @@ of too much of it is a turn of the loop that lasts too long. Long ones wait for 
 """
 
 import asyncio
+import functools
+import itertools
 import math
 import time
+from collections.abc import Callable
 
 from serin_services.server import schema
 
@@ -16,12 +19,14 @@ PULSE_SECONDS = 0.02
 
 
 class Admission:
-    """Refuses what would wait too long: `most` requests wait at once, and each for `patience` seconds."""
+    """Refuses what would wait too long: at most `most` requests wait for a thread, and each for `patience` seconds."""
 
     def __init__(self, most: int = MOST_WAITING, patience: float = PATIENCE_SECONDS) -> None:
         self._most = most
         self._patience = patience
-        self._waiting = 0
+        # Since when each one waits, the oldest first.
+        self._waiting: dict[int, float] = {}
+        self._numbers = itertools.count()
         # When the loop last came round; never refused by while nothing beats.
         self._pulse = math.inf
 
@@ -31,23 +36,23 @@ class Admission:
         Raises:
             schema.Limit: 429 or RESOURCE_EXHAUSTED.
         """
-        if self._waiting >= self._most:
-            raise busy(f"{self._waiting} requests wait already")
-        if (late := time.monotonic() - self._pulse - PULSE_SECONDS) > self._patience:
-            raise busy(f"requests have waited for {late:.1f} s")
+        if len(self._waiting) >= self._most:
+            raise busy(f"{len(self._waiting)} requests wait")
+        now = time.monotonic()
+        waited = max(now - self._pulse - PULSE_SECONDS, now - next(iter(self._waiting.values()), now))
+        if waited > self._patience:
+            raise busy(f"requests wait for {waited:.1f} s")
 
-    def enter(self) -> None:
-        """Count a request that waits from now on.
+    def enter(self) -> Callable[[], object]:
+        """Count a request that waits from now on; gives what to call, on the event loop, when it waits no more.
 
         Raises:
             schema.Limit: 429 or RESOURCE_EXHAUSTED.
         """
         self.check()
-        self._waiting += 1
-
-    def leave(self) -> None:
-        """Count it no more."""
-        self._waiting -= 1
+        number = next(self._numbers)
+        self._waiting[number] = time.monotonic()
+        return functools.partial(self._waiting.pop, number, None)
 
     async def beat(self) -> None:
         """Note each time that the loop comes round; runs as long as the server."""

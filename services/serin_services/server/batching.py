@@ -30,6 +30,8 @@ class Waiting:
 
     inputs: Arrays
     answer: "asyncio.Future[Arrays]"
+    # Called when it waits no more.
+    begin: Callable[[], object]
 
     @property
     def rows(self) -> int:
@@ -51,10 +53,13 @@ class Batcher:
         self._waiting: collections.deque[Waiting] = collections.deque()
         self._running = False
 
-    def add(self, inputs: Arrays) -> "asyncio.Future[Arrays]":
-        """Give the outputs of one request, later; if they are cancelled before, it is left out of its batch."""
+    def add(self, inputs: Arrays, begin: Callable[[], object] = bool) -> "asyncio.Future[Arrays]":
+        """Give the outputs of one request, later; if they are cancelled before, it is left out of its batch.
+
+        `begin` is called on the event loop when the request is taken into a batch, or left out.
+        """
         loop = asyncio.get_running_loop()
-        request = Waiting(inputs, loop.create_future())
+        request = Waiting(inputs, loop.create_future(), begin)
         self._waiting.append(request)
         if not self._running:
             self._running = True
@@ -77,8 +82,9 @@ class Batcher:
         rows = 0
         for request in self._waiting:
             if request.answer.done():
-                continue
-            if not batch or (rows + request.rows <= self.most and request.fits(batch[0])):
+                request.begin()
+            elif not batch or (rows + request.rows <= self.most and request.fits(batch[0])):
+                request.begin()
                 batch.append(request)
                 rows += request.rows
             else:

@@ -107,16 +107,18 @@ class Inference:
 
     def _start(self, inputs: tuple[schema.Array, ...]) -> "asyncio.Future[tuple[schema.Array, ...]]":
         """Have a thread predict, together with others where that helps; the request counts as waiting meanwhile."""
-        self.door.enter()
+        begin = self.door.enter()
         if self._batcher is not None and len(inputs[0]) < self._batcher.most:
-            answer = self._batcher.add(inputs)
-            answer.add_done_callback(lambda _: self.door.leave())
-            return answer
+            return self._batcher.add(inputs, begin)
         loop = asyncio.get_running_loop()
-        work = self._pool.submit(self._predict, *inputs)
-        # A thread cannot be called back: what it works on counts until it is done, whoever has left.
-        work.add_done_callback(lambda _: loop.call_soon_threadsafe(self.door.leave))
-        return asyncio.wrap_future(work)
+
+        def work() -> tuple[schema.Array, ...]:
+            loop.call_soon_threadsafe(begin)
+            return self._predict(*inputs)
+
+        answer = loop.run_in_executor(self._pool, work)
+        answer.add_done_callback(lambda _: begin())
+        return answer
 
     def _judge(self, outputs: tuple[schema.Array, ...]) -> Answer:
         """Choose each row's class, where there are any."""

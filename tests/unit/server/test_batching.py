@@ -180,18 +180,36 @@ async def test_too_many_that_wait_are_refused(model: Model, batched: bool) -> No
     served = make_inference(model, verdict=trial.Verdict(batched=batched), door=admission.Admission(most=2))
     model.go.clear()
     size = 1 if batched else trial.INLINE_ROWS + 1
-    waiting = [asyncio.create_task(served.predict(row(value, rows=size))) for value in (1, 2)]
+    working = asyncio.create_task(served.predict(row(1, rows=size)))
     await begun(model)
+    waiting = [asyncio.create_task(served.predict(row(value, rows=size))) for value in (2, 3)]
+    await asyncio.sleep(0)
 
     with pytest.raises(schema.Limit) as caught:
-        await served.predict(row(3, rows=size))
+        await served.predict(row(4, rows=size))
     model.go.set()
-    answers = await asyncio.gather(*waiting)
+    answers = await asyncio.gather(working, *waiting)
 
     assert (caught.value.http_status, caught.value.grpc_code) == (429, "RESOURCE_EXHAUSTED")
     assert caught.value.retry_after == 1
-    assert [float(answer.outputs[0][0, 0]) for answer in answers] == [2, 4]
+    assert [float(answer.outputs[0][0, 0]) for answer in answers] == [2, 4, 6]
     assert float((await served.predict(row(4, rows=size))).outputs[0][0, 0]) == 8
+
+
+async def test_a_request_is_refused_where_another_waits_too_long_already(model: Model) -> None:
+    served = make_inference(model, verdict=trial.Verdict(inline_rows=0), door=admission.Admission(patience=0))
+    model.go.clear()
+    working = asyncio.create_task(served.predict(row(1)))
+    await begun(model)
+    waiting = asyncio.create_task(served.predict(row(2)))
+    await asyncio.sleep(0)
+
+    with pytest.raises(schema.Limit) as caught:
+        await served.predict(row(3))
+    model.go.set()
+
+    assert caught.value.http_status == 429
+    assert [float((await task).outputs[0][0, 0]) for task in (working, waiting)] == [2, 4]
 
 
 async def test_what_has_waited_too_long_for_the_loop_is_refused() -> None:
