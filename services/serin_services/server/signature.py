@@ -168,6 +168,7 @@ def outside(values: Array, dtype: np.dtype[Any]) -> Array:
     limits = np.iinfo(dtype)
     if values.dtype.kind == "f":
         # As floats the ends of 64 bits are rounded away from 0, so the upper one itself is already too large.
+        values = values.astype("float64", copy=False)
         wrong = (values < float(limits.min)) | (values >= float(limits.max) + (1 if dtype.itemsize < 8 else 0))
         wrong |= values != np.rint(values)
         return wrong

@@ -1,6 +1,5 @@
 """What a busy server answers over HTTP: 429 with when to come back, 504 when the client's time is over."""
 
-import concurrent.futures
 import threading
 import time
 from collections.abc import Iterator
@@ -26,11 +25,9 @@ class Slow:
     """A model that answers when it is told to."""
 
     def __init__(self) -> None:
-        self.begun = threading.Semaphore(0)
         self.go_on = threading.Event()
 
     def predict(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        self.begun.release()
         assert self.go_on.wait(20)
         return (rows.sum(axis=1),)
 
@@ -44,21 +41,17 @@ def slow() -> Iterator[Slow]:
 
 @pytest.fixture
 def served(slow: Slow) -> Iterator[http_site.Served]:
-    parts = inference.Parts(door=admission.Admission(most=1), verdict=THREADED)
-    with http_site.serve(http_site.make_model(ROWS, slow.predict, parts=parts)) as running:
+    with http_site.serve(http_site.make_model(ROWS, slow.predict, parts=inference.Parts(verdict=THREADED))) as running:
         yield running
 
 
-def test_one_too_many_is_told_when_to_come_back(served: http_site.Served, slow: Slow) -> None:
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        first = pool.submit(served.call, "/predict", ROW)
-        assert slow.begun.acquire(timeout=20)
-
+@pytest.mark.parametrize("verdict", [THREADED, trial.Verdict()], ids=["by a thread", "on the event loop"])
+def test_one_too_many_is_told_when_to_come_back(slow: Slow, verdict: trial.Verdict) -> None:
+    parts = inference.Parts(door=admission.Admission(most=0), verdict=verdict)
+    with http_site.serve(http_site.make_model(ROWS, slow.predict, parts=parts)) as served:
         refused = served.call("/predict", ROW)
-        slow.go_on.set()
 
     assert (refused.status, refused.body["reason"], refused.headers["retry-after"]) == (429, "Busy", "1")
-    assert first.result().status == 200
 
 
 DEADLINES = {"milliseconds": {"x_request_timeout_ms": "40"}, "gRPC's form": {"grpc_timeout": "40m"}}
