@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # it ships without types
+from google.protobuf.message import DecodeError
 
 from serin_demo import models, story, traffic
 from serin_services.server.oip import open_inference_pb2 as oip

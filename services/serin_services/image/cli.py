@@ -29,14 +29,14 @@ def build(
     engine: Annotated[str, typer.Option(help="auto, buildah or docker.")] = "auto",
     output: Output = "text",
 ) -> None:
-    r"""Build the image of a package: the family's runtime, once, and a small layer with the package.
+    """Build the image of a package: the family's runtime, once, and a small layer with the package.
 
     The same package on the same runtime gives the same image. SOURCE_DATE_EPOCH sets the time that it says.
 
     \b
     serin build momentum-1.0.0
     serin build momentum-1.0.0 -t registry.example/ml/momentum:1.0.0 --sbom momentum.cdx.json -o json
-    """
+    """  # noqa: D301 - \b keeps the lines of the examples apart
     from serin_services.image import builds  # noqa: PLC0415 - its libraries load when an image is asked for
 
     check_output(output)
@@ -69,7 +69,7 @@ def verify(
     engine: Engine = "auto",
     output: Output = "text",
 ) -> None:
-    r"""Check an image: every layer and file against its digests, the labels, the bill of materials, the signature.
+    """Check an image: every layer and file against its digests, the labels, the bill of materials, the signature.
 
     Ends with 0 when everything holds, and with 1 when something does not or the image cannot be read.
 
@@ -77,7 +77,7 @@ def verify(
     serin verify momentum:1.0.0
     serin verify momentum.tar --key cosign.pub
     serin verify momentum-layout --key cosign.pub -o json
-    """
+    """  # noqa: D301 - \b keeps the lines of the examples apart
     from serin_services.image import layouts, signatures, verification  # noqa: PLC0415 - as above
 
     check_output(output)
@@ -104,12 +104,12 @@ def sign(
     reference: Annotated[str, typer.Option(help="The name to sign the image under; default: its own.")] = "",
     engine: Engine = "auto",
 ) -> None:
-    r"""Sign an image as cosign does, without a registry. SERIN_KEY_PASSWORD opens an encrypted key.
+    """Sign an image as cosign does, without a registry. SERIN_KEY_PASSWORD opens an encrypted key.
 
     \b
     buildah push momentum:1.0.0 oci:momentum-layout && serin sign momentum-layout --key key.pem
     serin sign momentum:1.0.0 --key key.pem -o momentum.sig
-    """
+    """  # noqa: D301 - \b keeps the lines of the examples apart
     from serin_services.image import layouts, signatures, verification  # noqa: PLC0415 - as above
 
     try:

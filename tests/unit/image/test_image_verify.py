@@ -351,3 +351,10 @@ def test_an_archive_is_signed_apart_only(intact: Path, keys: Path, tmp_path: Pat
 
 def test_the_bill_of_the_image_is_the_bill_that_was_built(package: folder.Package) -> None:
     assert sbom.write(package, layouts.INSTALLED, 0) == sbom.write(package, layouts.INSTALLED, 0)
+
+
+@pytest.mark.parametrize("command", ["verify", "sign"])
+def test_help_has_examples_on_lines_of_their_own(command: str) -> None:
+    lines = [line.strip() for line in run(command, "--help").output.splitlines()]
+
+    assert any(line.startswith(("serin verify momentum:1.0.0", "serin sign momentum:1.0.0")) for line in lines)
