@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import serin
 import serin_services
 from serin_services.image import engines, inventory, sbom
 from serin_services.package import errors, folder, manifest
@@ -28,6 +29,8 @@ RUNTIME_SOURCES = (
     "services/serin_services/package",
     "services/serin_services/server",
 )
+# Where the tree's folders of code are: in the tree, or where a wheel was installed.
+PACKAGES = {"operator": Path(serin.__file__).parent.parent, "services": Path(serin_services.__file__).parent.parent}
 # Lineage that has a label of its own in every registry and scanner (OCI image specification, annotations).
 SOURCE_LABELS = {
     "source": "org.opencontainers.image.source",
@@ -139,12 +142,18 @@ def source_root() -> Path:
 def stage(root: Path, sources: Iterable[str], context: Path) -> None:
     """Copy what a build reads, and nothing else, so that nothing else changes its result or its key."""
     for path in sources:
-        target = context / path
+        source, target = locate(root, path), context / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        if (root / path).is_dir():
-            shutil.copytree(root / path, target, ignore=shutil.ignore_patterns("__pycache__"))
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            shutil.copyfile(root / path, target)
+            shutil.copyfile(source, target)
+
+
+def locate(root: Path, path: str) -> Path:
+    """Find a source by its path in the tree; a wheel has installed the code, and carries the rest."""
+    part, _, rest = path.partition("/")
+    return PACKAGES[part] / rest if part in PACKAGES else root / path
 
 
 def content_key(context: Path) -> str:

@@ -113,6 +113,18 @@ def test_build_refuses_a_corrupt_package(package: Path, calls: Path) -> None:
     assert not calls.exists()
 
 
+def test_a_wheel_builds_from_what_it_carries_and_has_installed(tmp_path: Path) -> None:
+    carried = tmp_path / "image_source"
+    tree = [path for path in builds.RUNTIME_SOURCES if path.partition("/")[0] not in builds.PACKAGES]
+    for path in tree:
+        (carried / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(builds.source_root() / path, carried / path)
+    for root, context in ((carried, tmp_path / "wheel"), (builds.source_root(), tmp_path / "tree")):
+        builds.stage(root, builds.RUNTIME_SOURCES, context)
+
+    assert builds.content_key(tmp_path / "wheel") == builds.content_key(tmp_path / "tree")
+
+
 def test_the_runtime_is_keyed_by_what_goes_into_it(tmp_path: Path) -> None:
     keys = []
     for name, change in {"one": "", "same": "", "other": "# changed"}.items():
