@@ -6,10 +6,12 @@ import lightgbm
 import numpy as np
 import xgboost
 
-from serin_services.package import folder, make, manifest, measuring
+from serin_services.package import folder, make, manifest, measuring, trial
 
 # Measures hardly anything: which form computes what is then a matter of chance, and both are right.
 QUICK = measuring.Effort(sizes=(1, 64), seconds=0, least=1)
+# One process tries all models of a test run, instead of one for each.
+trial.IDLE_SECONDS = 60.0
 NAMES = ("age", "income", "rate", "visits")
 FEATURES = (
     manifest.Feature(name="age", dtype="int64", unit="years"),
@@ -28,10 +30,16 @@ LABELS["multi:softmax"] = LABELS["multi:softprob"]
 
 
 def xgboost_model(
-    objective: str = "binary:logistic", *, names: tuple[str, ...] | None = NAMES, raw: str = "ubj"
+    objective: str = "binary:logistic",
+    *,
+    names: tuple[str, ...] | None = NAMES,
+    raw: str = "ubj",
+    booster: str = "gbtree",
 ) -> bytes:
     data = xgboost.DMatrix(ROWS, LABELS[objective], feature_names=list(names) if names else None)
-    settings = {"objective": objective, "max_depth": 2, "nthread": 1}
+    settings = {"objective": objective, "booster": booster, "nthread": 1, "verbosity": 0}
+    if booster == "gbtree":
+        settings["max_depth"] = 2
     # It is a probability for all but the raw margin, and 0 there is a probability of 0.5.
     settings["base_score"] = 0.0 if objective == "binary:logitraw" else 0.5
     if objective.startswith("multi:"):

@@ -74,6 +74,7 @@ RECIPES = {
     "a name with capitals": ({"model": "Big"}, "InvalidName", "a-z"),
     "three labels for two classes": ({"labels": ("a", "b", "c")}, "ManifestInvalid", "2 classes, got 3"),
     "a hinge model": ({"artifact": packages.xgboost_model("binary:hinge")}, "UnsupportedObjective", "binary:hinge"),
+    "a linear model": ({"artifact": packages.xgboost_model(booster="gblinear")}, "UnsupportedModel", "gblinear"),
     "a pickle": ({"artifact": b"\x80\x04x"}, "WrongFormat", "save_model()"),
     "a feature too few": ({"features": packages.FEATURES[:3]}, "FeatureSchemaMismatch", "the model takes 4"),
 }

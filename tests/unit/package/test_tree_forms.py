@@ -107,11 +107,6 @@ def boost_categories() -> bytes:
 
 
 REFUSED = {
-    "XGBoost: no trees": (
-        "xgboost",
-        lambda: boost(BINARY, objective="binary:logistic", booster="gblinear", verbosity=0),
-        "the booster gblinear, which has no trees",
-    ),
     "XGBoost: categories": (
         "xgboost",
         boost_categories,

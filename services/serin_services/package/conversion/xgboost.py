@@ -36,8 +36,6 @@ def read(artifact: bytes) -> trees.Ensemble:
     model.load_model(bytearray(artifact))
     learner = json.loads(model.save_raw("json"))["learner"]
     booster = learner["gradient_booster"]
-    if booster["name"] not in {"gbtree", "dart"}:
-        raise trees.NotConvertible(f"is of the booster {booster['name']}, which has no trees")
     weights = booster.get("weight_drop")
     content = (booster["gbtree"] if weights else booster)["model"]
     objective = learner["objective"]["name"]

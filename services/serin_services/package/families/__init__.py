@@ -4,15 +4,16 @@ Each library is imported only when a model of its family is opened, because a se
 because a model with an ONNX form may need none.
 """
 
+import contextlib
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import get_args
 
 import numpy as np
 
-from serin_services.package import errors, formats, manifest
+from serin_services.package import errors, formats, manifest, trial
 from serin_services.package.families import lightgbm, onnx, torch, tree_form, xgboost
 from serin_services.package.families.base import Array, Family, Inspection, OpenModel, Predictor
 
@@ -26,6 +27,7 @@ __all__ = [
     "check_format",
     "check_predicts",
     "check_schema",
+    "import_library",
     "open_form",
     "open_model",
     "recognise",
@@ -67,7 +69,10 @@ def open_model(family: Family, artifact: bytes, where: str) -> OpenModel:
     Raises:
         errors.PackageError: the library is not there, or refuses the artifact.
     """
-    return _open(family.library, family.name, where, lambda library: family.open(library, artifact))
+    if family.is_fragile:
+        with located(where):
+            trial.check(family.name, artifact)
+    return _open(family, family, where, lambda library: family.open(library, artifact))
 
 
 def open_form(family: Family, content: bytes, artifact_sha256: str, where: str) -> OpenModel:
@@ -76,31 +81,50 @@ def open_form(family: Family, content: bytes, artifact_sha256: str, where: str) 
     Raises:
         errors.PackageError: ONNX Runtime is not there, or refuses it, or it is the form of another artifact.
     """
-    return _open(
-        onnx.FAMILY.library, family.name, where, lambda library: tree_form.open_form(library, content, artifact_sha256)
-    )
+    return _open(family, onnx.FAMILY, where, lambda library: tree_form.open_form(library, content, artifact_sha256))
 
 
-def _open(name: str, family: str, where: str, opener: Callable[[ModuleType], OpenModel]) -> OpenModel:
+@contextlib.contextmanager
+def located(where: str) -> Iterator[None]:
+    """Say of a refusal which file it is about."""
+    try:
+        yield
+    except errors.PackageError as error:
+        raise errors.PackageError(error.reason, f"{where}: {error.message}") from error
+
+
+def import_library(family: Family, wanted_by: Family | None = None) -> ModuleType:
+    """Import a family's library.
+
+    Raises:
+        errors.PackageError: it is not there, or something that it needs is not.
+    """
     # Read when ONNX Runtime is imported, which else writes into the home folder and calls its maker.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
-        library = importlib.import_module(name)
+        return importlib.import_module(family.library)
     except (ImportError, OSError) as error:
+        name = (wanted_by or family).name
         raise errors.PackageError(
             "LibraryMissing",
-            f"{where}: a model of family {family} needs {name}, which cannot be loaded: {error}; "
-            f"install serin[{family}], or build the image again",
+            f"a model of family {name} needs {family.library}, which cannot be loaded: {error}; "
+            f"install serin[{name}], or build the image again",
         ) from error
-    try:
-        return opener(library)
-    except errors.PackageError as error:
-        raise errors.PackageError(error.reason, f"{where}: {error.message}") from error
-    except Exception as error:
-        said = " ".join(str(error).split())[:300]
-        raise errors.PackageError(
-            "ModelInvalid", f"{where}: {name} cannot open it: {said}; save the model again and package it again"
-        ) from error
+
+
+def _open(family: Family, opened_by: Family, where: str, opener: Callable[[ModuleType], OpenModel]) -> OpenModel:
+    with located(where):
+        library = import_library(opened_by, family)
+        try:
+            return opener(library)
+        except errors.PackageError:
+            raise
+        except Exception as error:
+            said = " ".join(str(error).split())[:300]
+            raise errors.PackageError(
+                "ModelInvalid",
+                f"{opened_by.library} cannot open it: {said}; save the model again and package it again",
+            ) from error
 
 
 def check_schema(document: manifest.Manifest, found: Inspection) -> None:

@@ -55,6 +55,8 @@ class Family:
     recognises: Callable[[bytes], bool]
     open: Callable[[ModuleType, bytes], OpenModel]
     form: manifest.FormName = "native"
+    # Whether its parser can end the process, or never end, over a broken artifact.
+    is_fragile: bool = False
 
 
 def describe_rows(

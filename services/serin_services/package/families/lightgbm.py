@@ -54,4 +54,4 @@ class Native:
         return (base.with_complement(scores) if self._binary else scores,)
 
 
-FAMILY = base.Family("lightgbm", "lightgbm", (".txt",), "LightGBM text", recognise, open_model)
+FAMILY = base.Family("lightgbm", "lightgbm", (".txt",), "LightGBM text", recognise, open_model, is_fragile=True)

@@ -43,6 +43,10 @@ def open_model(library: ModuleType, artifact: bytes) -> base.OpenModel:
             f"the model's objective is {objective}, which gives no probability or value of its own; "
             f"train it with one of {', '.join(TASKS)} or a reg: objective",
         )
+    if learner["gradient_booster"]["name"] == "gblinear":
+        raise errors.PackageError(
+            "UnsupportedModel", "the model's booster is gblinear, which is linear; train trees, or package it as ONNX"
+        )
     task = TASKS.get(objective, "regression")
     width = int(booster.num_features())
     shape = learner["learner_model_param"]
@@ -70,4 +74,6 @@ class Native:
         return (base.with_complement(scores) if self._binary else scores,)
 
 
-FAMILY = base.Family("xgboost", "xgboost", (".ubj", ".json"), "XGBoost UBJSON or JSON", recognise, open_model)
+FAMILY = base.Family(
+    "xgboost", "xgboost", (".ubj", ".json"), "XGBoost UBJSON or JSON", recognise, open_model, is_fragile=True
+)
