@@ -27,6 +27,8 @@ LOCKS = {
     "server-lightgbm": ["server", "tracing", "lightgbm"],
     "server-onnx": ["server", "tracing", "onnx"],
     "server-torch": ["server", "tracing", "torch"],
+    # What exports PyTorch networks: an environment of its own, because it is 15 times as large as the development one.
+    "torch": ["package", "torch"],
 }
 DEVELOPMENT_EXTRAS = ["operator", "cli", "server", "xgboost", "lightgbm", "onnx", "package", "image", "local", "demo", "tracing"]
 
