@@ -42,7 +42,8 @@ def build_version(package: folder.Package, engine: engines.Engine, progress: bui
     version = package.manifest.version
     runtime = builds.ensure_runtime(engine, package.manifest.family, progress).rpartition(":")[2]
     name = f"{story.NAME}:{version}-{package.manifest.identity()[:8]}-{runtime[:8]}"
-    builds.build(package, name, engine.program, progress)
+    if not engine.exists(_full_name(name, engine)):
+        builds.build(package, name, engine.program, progress)
     return _add_fault(name, engine) if version in story.BAD_VERSIONS else name
 
 

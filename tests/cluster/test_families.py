@@ -34,6 +34,7 @@ def test_versions_of_every_family_take_over_from_each_other(model: worlds.Model,
             model.apply(version, image=given)
             model.wait_stable(version, 120)
 
+    print("\n".join(worlds.describe_lost(replay.ledger)))
     total = replay.ledger.total()
     assert package.manifest.family == "onnx"
     assert set(total.answers) == {"1.0.0", "1.1.0", NETWORK}
