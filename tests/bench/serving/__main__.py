@@ -63,7 +63,9 @@ def make_plan(options: argparse.Namespace) -> campaign.Plan:
     chosen = tuple(peer for peer in peers.PEERS if any(word in peer.name.lower() for word in wanted))
     kinds = tuple(kind for kind in models.KINDS if not options.models or kind.name in options.models.split(","))
     if options.quick:
-        return campaign.Plan(chosen, kinds, rounds=1, seconds=1.0, open_seconds=2.0, soak_seconds=20.0)
+        return campaign.Plan(
+            chosen, kinds, rounds=1, seconds=1.0, open_seconds=2.0, soak_seconds=30.0, overload_seconds=10.0
+        )
     return campaign.Plan(chosen, kinds)
 
 

@@ -30,6 +30,7 @@ class Plan:
     seconds: float = 2.0
     open_seconds: float = 8.0
     soak_seconds: float = 300.0
+    overload_seconds: float = 60.0
 
 
 @dataclass
@@ -52,8 +53,8 @@ class Campaign:
                     if model.kind.name in peer.asked:
                         yield from self.measure_peer(peer, model, number)
         self.measure_images(artifacts)
-        if soaked := [model for model in made if model.package]:
-            yield from self.soak(soaked[0])
+        if packaged := [model for model in made if model.package]:
+            yield from self.stress(packaged[0])
 
     def measure_library(self, model: models.Model) -> models.Array:
         """Time the bare calls on the servers' core, and give what the library answers."""
@@ -109,16 +110,18 @@ class Campaign:
     def closed_loads(self, kind: models.Kind) -> list[loads.Load]:
         """The closed loops that a model is asked in, with windows that a slow model answers often enough in."""
         wanted = [load for load in loads.CLOSED if load.rows <= kind.most_rows]
-        calls = [(self.seen.library_call(kind.name, load.rows) or 0) / 1e6 for load in wanted]
-        return [load.shortened(self.plan.seconds).holding(call) for load, call in zip(wanted, calls, strict=True)]
+        bare = [(self.seen.library_call(kind.name, load.rows) or 0) / 1e6 for load in wanted]
+        return [
+            load.shortened(self.plan.seconds).holding(call * load.connections)
+            for load, call in zip(wanted, bare, strict=True)
+        ]
 
     def windows(
         self, asking: measure.Asking, wanted: Iterable[loads.Load], capacity: float = 0.0
     ) -> Iterator[measure.Window]:
         """Measure loads one after another and keep what was seen."""
         for load in wanted:
-            rate = capacity * load.share if load.share else 0.0
-            for window in measure.run(asking, load, self.generator, self.scratch, rate):
+            for window in measure.run(asking, load, self.generator, self.scratch, capacity * load.share):
                 self.seen.windows.append(window)
                 yield window
 
@@ -134,17 +137,19 @@ class Campaign:
         except (package_errors.PackageError, subprocess.CalledProcessError) as error:
             self.miss("images", str(error))
 
-    def soak(self, model: models.Model) -> Iterator[measure.Window]:
-        """Serin for minutes at 80 % of what it can: memory and p99 over time show what leaks."""
+    def stress(self, model: models.Model) -> Iterator[measure.Window]:
+        """Serin for minutes at 80 % of what it can, for a minute at twice that, and at half of it at once after."""
         peer = peers.PEERS[0]
         dialect = peer.asked[model.kind.name][0]
         capacity = self.seen.capacity(peer.name, dialect.name, model.kind.name)
-        if not capacity or self.plan.soak_seconds < loads.SOAK.seconds:
+        if not capacity:
             return
-        load = loads.SOAK.lasting(self.plan.soak_seconds)
         environment = self.workshop.environment(peer.lock.replace("$family", model.kind.family))
-        with processes.start(peer, model, environment, self.scratch / "soak") as server:
+        with processes.start(peer, model, environment, self.scratch / "stress") as server:
             asking = measure.Asking(peer.name, dialect, model, server)
-            for window in measure.run(asking, load, self.generator, self.scratch, capacity * (load.share or 1)):
+            soak = loads.SOAK.lasting(self.plan.soak_seconds)
+            for window in measure.run(asking, soak, self.generator, self.scratch, capacity * soak.share):
                 self.seen.soak.append(window)
                 yield window
+            overload = loads.OVERLOAD.lasting(self.plan.overload_seconds)
+            yield from self.windows(asking, (overload, loads.RECOVERY), capacity)

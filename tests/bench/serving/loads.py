@@ -38,3 +38,6 @@ CLOSED = (ONE, SIXTEEN, SIXTY_FOUR, BATCH, LARGE)
 HALF = Load("open loop at 50 %", 64, 1, seconds=10, warm_up=1, share=0.5)
 # Five minutes in windows of ten seconds.
 SOAK = Load("open loop at 80 %", 64, 1, seconds=10, warm_up=5, intervals=30, share=0.8)
+# A minute of twice what the server can, from more connections than it answers at a time, and what follows at once.
+OVERLOAD = Load("open loop at 200 %", 512, 1, seconds=10, warm_up=2, intervals=6, share=2.0)
+RECOVERY = Load("after the overload", 64, 1, seconds=5, warm_up=0, share=0.5)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from support import report
 
-from .loads import HALF, LARGE, ONE, SIXTEEN, SIXTY_FOUR, Load
+from .loads import HALF, LARGE, ONE, OVERLOAD, RECOVERY, SIXTEEN, SIXTY_FOUR, Load
 from .measure import Window
 from .results import Results
 
@@ -142,6 +142,12 @@ def growth(what: What, relate: Callable[[float | None, float | None], float | No
     return value
 
 
+def under_overload(seen: Results) -> float | None:
+    """What is answered of twice the load, as a share of the capacity."""
+    answered = seen.median(SERIN, JSON, "xgboost", OVERLOAD, per_second)
+    return quotient(answered, seen.capacity(SERIN, JSON, "xgboost"))
+
+
 BATCHING = ("Serin, batching on", "Serin, batching off")
 
 
@@ -266,6 +272,10 @@ TARGETS: Sequence[Target] = (
     *(target for model, title in TREES.items() for target in of_trees(model, title)),
     Target("soak at 80 %, growth of memory", "none", growth(memory, difference), MEMORY_GROWTH_MB, growth_megabytes),
     Target("soak at 80 %, p99 later against earlier", "no growth", growth(p99, quotient), P99_GROWTH, times),
+    Target("under twice the load, answered of capacity", "≥ 90 %", under_overload, 0.9, percent, least=True),
+    Target(
+        "at half capacity at once after that, p99", "≤ 3 ms", median(JSON, "xgboost", RECOVERY, p99), 3, milliseconds
+    ),
     Target("network, 64 connections, batching against none", "≥ 2 x", batching_gain, 2, times, least=True),
     Target("network, 1 connection, p50 that batching adds", "≤ 0.2 ms", batching_cost, 0.2, milliseconds),
     *(target for model, title in TREES.items() for target in of_images(model, title)),

@@ -73,12 +73,15 @@ func (c *httpCaller) ask() (bool, error) {
 		return false, err
 	}
 	defer answer.Body.Close()
+	var refusal error
 	if answer.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(answer.Body, 200))
-		return false, fmt.Errorf("%s: %s", answer.Status, text)
+		refusal = fmt.Errorf("%s: %s", answer.Status, text)
 	}
-	_, err = io.Copy(io.Discard, answer.Body)
-	return err == nil && !answer.Close, err
+	if _, err = io.Copy(io.Discard, answer.Body); err != nil {
+		return false, err
+	}
+	return !answer.Close, refusal
 }
 
 // raw hands bytes through, for messages that were encoded before.
