@@ -31,15 +31,9 @@ class Engine:
             errors.PackageError: with the last lines that the engine wrote.
         """
         if self.program == "buildah":
-            own = [
-                "bud",
-                "--isolation",
-                "chroot",
-                "--pull-never",
-                "--identity-label=false",
-                f"--layers={cached}".lower(),
-            ]
-            own += ["--timestamp", str(epoch())]
+            # A build that fails leaves no container either.
+            own = ["bud", "--isolation", "chroot", "--pull-never", "--force-rm", f"--layers={str(cached).lower()}"]
+            own += ["--identity-label=false", "--timestamp", str(epoch())]
         else:
             own = ["build", "--build-arg", f"SOURCE_DATE_EPOCH={epoch()}"]
         ended = subprocess.run(
