@@ -53,6 +53,8 @@ class Helper:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )
+            # So that it is gone once it has ended itself.
+            threading.Thread(target=self._process.wait, name="serin-trial", daemon=True).start()
         given, answers = self._process.stdin, self._process.stdout
         assert given is not None  # noqa: S101 - it was asked for above
         assert answers is not None  # noqa: S101 - it was asked for above

@@ -1,6 +1,7 @@
 """ONNX: computed by ONNX Runtime; a family of its own, and the form that tree models carry."""
 
 import re
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -61,11 +62,17 @@ def open_session(library: ModuleType, artifact: bytes) -> Any:  # noqa: ANN401 -
     options.enable_cpu_mem_arena = False
     options.log_severity_level = ERRORS_ONLY
     try:
-        return library.InferenceSession(artifact, options, providers=["CPUExecutionProvider"])
+        return library.InferenceSession(artifact, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:
         if unknown := find_unknown_operators(str(error), library.__version__):
             raise unknown from error
         raise
+
+
+def find_run(session: Any) -> Callable[[list[str], dict[str, base.Array], None], list[base.Array]]:  # noqa: ANN401 - no types
+    """Take the session's compiled `run`, without the Python around it that compares names: 1 µs of 14 for a row."""
+    run: Callable[[list[str], dict[str, base.Array], None], list[base.Array]] = getattr(session, "_sess", session).run
+    return run
 
 
 def find_unknown_operators(said: str, version: str) -> errors.PackageError | None:
@@ -128,13 +135,13 @@ class Network:
     """Predicts with ONNX Runtime, on the caller's thread."""
 
     def __init__(self, session: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:  # noqa: ANN401 - no types
-        self._run = session.run
+        self._run = find_run(session)
         self._inputs = inputs
         self._outputs = list(outputs)
 
     def predict(self, *inputs: base.Array) -> tuple[base.Array, ...]:
         """Compute the outputs."""
-        return tuple(self._run(self._outputs, dict(zip(self._inputs, inputs, strict=True))))
+        return tuple(self._run(self._outputs, dict(zip(self._inputs, inputs, strict=True)), None))
 
 
 FAMILY = base.Family("onnx", "onnxruntime", (".onnx",), "ONNX", recognise, open_model, form="onnx")

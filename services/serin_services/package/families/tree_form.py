@@ -56,7 +56,7 @@ class Trees:
     """Predicts a tree model with ONNX Runtime: asked for the scores alone, as the most likely class is not needed."""
 
     def __init__(self, session: Any, rows: str, scores: str, dtype: np.dtype[Any], *, flat: bool) -> None:  # noqa: ANN401
-        self._run = session.run
+        self._run = onnx.find_run(session)
         self._rows = rows
         self._scores = [scores]
         # ONNX's tree operators answer in float32, in columns.
@@ -64,7 +64,7 @@ class Trees:
 
     def predict(self, *inputs: base.Array) -> tuple[base.Array, ...]:
         """Score rows."""
-        scores = self._run(self._scores, {self._rows: inputs[0]})[0]
+        scores = self._run(self._scores, {self._rows: inputs[0]}, None)[0]
         if self._finish is None:
             return (scores,)
         dtype, flat = self._finish
