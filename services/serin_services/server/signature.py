@@ -14,6 +14,8 @@ from serin_services.package import manifest
 from serin_services.server import datatypes, schema
 from serin_services.server.schema import Array, Refusal
 
+# More than any body has; also of a shape with an axis of 0, beside which numpy multiplies the others.
+MOST_VALUES = 1 << 40
 # The tensor of a request that names no column; the protocol's metadata gives the model's own name for it.
 FEATURES_PARAMETER = "features"
 
@@ -243,6 +245,8 @@ def count(name: str, shape: Sequence[int]) -> int:
     """Give how many values a shape has."""
     if not 1 <= len(shape) <= manifest.MAX_RANK or any(size < 0 for size in shape):
         raise Refusal("InvalidRequest", name, f"a shape of 1 to {manifest.MAX_RANK} axes from 0", str(list(shape)))
+    if math.prod(size or 1 for size in shape) > MOST_VALUES:
+        raise Refusal("InvalidRequest", name, f"a shape of at most {MOST_VALUES} values", str(list(shape)))
     return math.prod(shape)
 
 

@@ -27,6 +27,8 @@ MAX_HELD_BYTES = 64 * 1024 * 1024
 # Frames that cost us and bring no request (pings, resets, empty data) are paid from this; see CVE-2023-44487.
 PATIENCE = 1000
 PATIENCE_PER_SECOND = 10
+# Clients also ping with their calls, to learn how much is on its way.
+PATIENCE_PER_CALL = 2
 # Until the client has begun to speak HTTP/2.
 GREETING_SECONDS = 10.0
 LEAVING_PING = b"leaving\0"
@@ -156,7 +158,7 @@ class Connection(asyncio.Protocol):
             self.sender.write(frames.pack_number(frames.RST_STREAM, stream.number, Code.NO_ERROR))
             self._pass_by(stream)
         self._forget(stream)
-        self._patience = min(PATIENCE, self._patience + 1)
+        self._patience = min(PATIENCE, self._patience + PATIENCE_PER_CALL)
 
     def _cancel(self, stream: Stream) -> None:
         self._forget(stream)
