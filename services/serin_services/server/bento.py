@@ -93,7 +93,8 @@ class HotPath:
         """Answer from the front once the service has started."""
         if self._front is None and shared:
             options = settings.read()
-            self._front = asgi.Front(site.make_application(options, shared[0].state, shared[0].model), self._behind)
+            application = site.make_application(options, shared[0].state, shared[0].model)
+            self._front = asgi.Front(application, self._behind, options.max_body_bytes)
         await (self._front or self._behind)(scope, receive, send)
 
 

@@ -53,6 +53,25 @@ def series() -> Iterator[str]:
         yield f"http://127.0.0.1:{served.port}"
 
 
+@pytest.fixture(scope="module")
+def tensors() -> Iterator[str]:
+    """A model of several inputs and outputs."""
+    document = http_site.make_document(
+        inputs=(
+            manifest.Tensor(name="image", dtype="uint8", shape=(-1, 2, 2)),
+            manifest.Tensor(name="flag", dtype="bool", shape=(-1,)),
+            manifest.Tensor(name="weight", dtype="float16", shape=(-1, 1)),
+        ),
+        outputs=(
+            manifest.Tensor(name="mean", dtype="float64", shape=(-1,)),
+            manifest.Tensor(name="flags", dtype="bool", shape=(-1,)),
+        ),
+    )
+    model = http_site.make_model(document, lambda image, flag, _: (image.mean(axis=(1, 2)), flag))
+    with http_site.serve(model) as served:
+        yield f"http://127.0.0.1:{served.port}"
+
+
 def operations(url: str) -> list[schemathesis.APIOperation]:
     """Every path and method of the document."""
     return [found.ok() for found in schemathesis.openapi.from_url(f"{url}/docs.json").get_all_operations()]
@@ -83,3 +102,7 @@ def test_a_model_of_rows_answers_as_its_document_says(rows: str) -> None:
 
 def test_a_model_of_sequences_answers_as_its_document_says(series: str) -> None:
     assert "POST /v1/timeseries/forecast" in try_everything(series)
+
+
+def test_a_model_of_several_tensors_answers_as_its_document_says(tensors: str) -> None:
+    assert "POST /predict" in try_everything(tensors)

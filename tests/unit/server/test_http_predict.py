@@ -52,7 +52,7 @@ def test_a_row_is_one_element_of_the_batch(series: http_site.Served) -> None:
 
 
 def test_several_inputs_are_an_object_and_several_outputs_too(pair: http_site.Served) -> None:
-    answer = pair.call("/predict", {"rows": [{"image": [1, 255], "shop": True}, {"shop": 0, "image": [3, 4]}]})
+    answer = pair.call("/predict", {"rows": [{"image": [1, 255], "shop": True}, {"shop": 0.0, "image": [3.0, 4]}]})
 
     assert answer.body["predictions"] == [
         {"outputs": {"sum": 256, "open": False}},

@@ -15,9 +15,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# What a body may have at most is the connection's to check; this is for servers whose connections are not ours.
-MAX_BODY_BYTES = 16 * 1024 * 1024
-
 
 class Behind:
     """Hands requests to an ASGI application and what it sends to the connection."""
@@ -104,17 +101,23 @@ def make_scope(request: Request) -> Scope:
 class Front:
     """Our application as one of ASGI, before another."""
 
-    def __init__(self, own: application.Application, behind: Application) -> None:
+    def __init__(self, own: application.Application, behind: Application, max_body_bytes: int) -> None:
         self._own = own
         self._behind = behind
+        self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what is ours and hand on the rest."""
         if scope["type"] != "http" or not self._own.knows(scope["path"].encode()):
             await self._behind(scope, receive, send)
             return
-        request = await read_request(scope, receive)
-        if request is None:
+        body = await self._read(receive)
+        if body is None:
+            return
+        request = make_request(scope, body)
+        if len(body) > self._max_body_bytes:
+            message = f"body: expected at most {self._max_body_bytes} bytes, got more"
+            await send_response(send, request, self._own.fail(413, "TooLarge", message))
             return
         response = self._own.respond(request)
         if response is not None and not isinstance(response, Response):
@@ -122,23 +125,25 @@ class Front:
         if response is not None:
             await send_response(send, request, response)
 
+    async def _read(self, receive: Receive) -> bytes | None:
+        """Read a body, no further than is needed to see that it is too large; nothing where the client left."""
+        body = bytearray()
+        more = True
+        while more and len(body) <= self._max_body_bytes:
+            message = await receive()
+            if message["type"] != "http.request":
+                return None
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        return bytes(body)
 
-async def read_request(scope: Scope, receive: Receive) -> Request | None:
-    """Read a request from a server that is not ours; nothing where the client left or the body is beyond the limit."""
-    parts: list[bytes] = []
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        parts.append(message.get("body", b""))
-        if sum(map(len, parts)) > MAX_BODY_BYTES:
-            return None
-        more = message.get("more_body", False)
+
+def make_request(scope: Scope, body: bytes) -> Request:
+    """Make a request of ASGI's description of one."""
     target = scope.get("raw_path") or scope["path"].encode()
     if query := scope.get("query_string"):
         target += b"?" + query
-    return Request(scope["method"].encode(), target, dict(scope["headers"]), b"".join(parts))
+    return Request(scope["method"].encode(), target, dict(scope["headers"]), body)
 
 
 async def send_response(send: Send, request: Request, response: Response) -> None:

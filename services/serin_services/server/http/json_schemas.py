@@ -67,7 +67,7 @@ def feature_value(feature: manifest.Feature, dtype: np.dtype[Any]) -> Schema:
         return {"enum": [*allowed, None] if feature.allow_nan else allowed}
     whole = feature.dtype == "int64" or dtype.kind != "f"
     kind = "integer" if whole else "number"
-    described: Schema = {"type": [kind, "null"] if feature.allow_nan else kind, **limits(dtype)}
+    described: Schema = {"type": [kind, "null"] if feature.allow_nan else kind, **limits(dtype, whole=whole)}
     return described | ({"description": f"in {feature.unit}"} if feature.unit else {})
 
 
@@ -82,13 +82,19 @@ def tensor_value(tensor: manifest.Tensor) -> Schema:
     return {"type": ["number", "null"] if nullable else "number", **limits(dtype)}
 
 
-def limits(dtype: np.dtype[Any]) -> Schema:
-    """Give the range of a dtype."""
+def limits(dtype: np.dtype[Any], *, whole: bool = False) -> Schema:
+    """Give the range of a dtype: of a float up to where rounding gives infinity.
+
+    Whole numbers become float64 before they become what a model takes, which rounds some of the largest up.
+    """
     if dtype.kind == "f":
-        most = float(np.finfo(dtype).max)
-        return {"minimum": -most, "maximum": most}
-    found = np.iinfo(dtype)
-    return {"minimum": int(found.min), "maximum": int(found.max)}
+        found = np.finfo(dtype)
+        bound = 2**found.maxexp - 2 ** (found.maxexp - found.nmant - 2)
+        if whole and dtype.itemsize < 8:
+            bound -= 2 ** (found.maxexp - 54)
+        return {"exclusiveMinimum": -bound, "exclusiveMaximum": bound}
+    info = np.iinfo(dtype)
+    return {"minimum": int(info.min), "maximum": int(info.max)}
 
 
 def axes(value: Schema, shape: tuple[int, ...]) -> Schema:

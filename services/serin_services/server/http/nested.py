@@ -12,7 +12,8 @@ from serin_services.server.schema import Array, Refusal
 
 MISTYPED = re.compile(r"Expected `(.*?)`, got `(.*?)`(?: - at `\$\.?(.*)`)?")
 FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(.*?)`(?: - at `\$\.?(.*)`)?")
-LEAVES = {"f": float | None, "i": int, "u": int, "b": bool | int}
+# JSON knows no difference between 1 and 1.0; which numbers fit an input is the signature's to say.
+LEAVES = {"f": float | None, "i": int | float, "u": int | float, "b": bool | int | float}
 
 
 class Reader:
