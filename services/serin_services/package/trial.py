@@ -7,6 +7,7 @@ each model; how the child ends is the answer. ONNX Runtime and safetensors refus
 
 import atexit
 import contextlib
+import hashlib
 import json
 import os
 import resource
@@ -77,6 +78,8 @@ class Helper:
 
 
 _helper = Helper()
+# What has passed, by family and digest: packaging opens the same model several times.
+_passed: set[tuple[str, bytes]] = set()
 atexit.register(_helper.close)
 
 
@@ -86,6 +89,9 @@ def check(family: str, artifact: bytes) -> None:
     Raises:
         errors.PackageError: the library refuses it, crashes over it, or never ends.
     """
+    model = (family, hashlib.sha256(artifact).digest())
+    if model in _passed:
+        return
     answer = _helper.ask(family, artifact, LIMIT_SECONDS)
     if number := answer.get("signal"):
         what = (
@@ -96,6 +102,7 @@ def check(family: str, artifact: bytes) -> None:
         raise errors.PackageError("ModelInvalid", f"{family} {what}; the file is broken: save the model again")
     if reason := answer.get("reason"):
         raise errors.PackageError(reason, answer["message"])
+    _passed.add(model)
 
 
 def serve(idle_seconds: float) -> None:

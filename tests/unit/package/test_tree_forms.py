@@ -172,6 +172,14 @@ def test_a_form_that_differs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     assert "differs from the original by" in trial.refused
 
 
+def test_a_model_that_the_converter_has_not_met_is_packaged_without_a_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(form.READERS, "xgboost", lambda _artifact: {}["trees"])
+
+    trial, _ = convert("xgboost", XGBOOST["binary"]())
+
+    assert trial.refused == "the converter cannot read the model: KeyError: 'trees'"
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=npst.arrays(np.float64, (3, 4), elements=st.floats(allow_infinity=False, width=64)))
 def test_any_row_of_float64_takes_the_same_way_through_lightgbm(light_pair: object, rows: np.ndarray) -> None:

@@ -37,6 +37,9 @@ def make(family: base.Family, artifact: bytes, sha256: str, original: base.OpenM
         ensemble = READERS[family.name](artifact)
     except trees.NotConvertible as error:
         return Trial(spread(found.inputs[0], allow_nan), refused=f"the model {error}")
+    except Exception as error:  # noqa: BLE001 - a model that the converter has not met must not stop the packaging
+        said = f"{type(error).__name__}: {error}"
+        return Trial(spread(found.inputs[0], allow_nan), refused=f"the converter cannot read the model: {said}")
     rows = draw(ensemble.thresholds(found.inputs[0].shape[1]), found.inputs[0], allow_nan)
     content = writer.to_onnx(ensemble, found, tree_form.write_metadata(sha256, found))
     try:
