@@ -43,7 +43,7 @@ demo: venv  ## a good version goes to production and a bad one comes back, on a 
 bench: venv  ## measure the figures and write docs/benchmarks.md
 	$(RUN)python -m pytest tests/bench
 
-bench-serving: venv  ## measure the model server and its peers (40 minutes; ARGS=--quick: a few) and write docs/benchmarks.md
+bench-serving: venv  ## measure the model server and its peers (45 minutes; ARGS=--quick: a few)
 	PYTHONPATH=tests $(RUN)python -m bench.serving $(ARGS)
 
 clean:  ## remove the environment and caches of the tree (the cluster's cache stays)

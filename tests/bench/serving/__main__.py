@@ -50,6 +50,7 @@ def read(words: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.serving", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round and a short soak: does it all work?")
+    parser.add_argument("--rounds", type=int, default=campaign.Plan.rounds, help="how often each peer has its turn")
     parser.add_argument("--peers", default="", help="only those whose names contain one of these, by comma")
     parser.add_argument("--models", default="", help="only these, by comma: xgboost, lightgbm, network")
     parser.add_argument("--again", action="store_true", help="measure nothing: print and write the last run again")
@@ -66,7 +67,7 @@ def make_plan(options: argparse.Namespace) -> campaign.Plan:
         return campaign.Plan(
             chosen, kinds, rounds=1, seconds=1.0, open_seconds=2.0, soak_seconds=30.0, overload_seconds=10.0
         )
-    return campaign.Plan(chosen, kinds)
+    return campaign.Plan(chosen, kinds, options.rounds)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from serin_services.package import errors as package_errors
 
 from . import environments, images, loads, measure, models, peers, processes, results
 
-LIBRARY_ROWS = (1, 64, 1024)
+LIBRARY_ROWS = (1, 8, 64, 1024)
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,13 @@ class Plan:
     soak_seconds: float = 300.0
     overload_seconds: float = 60.0
 
+    def describe(self) -> str:
+        """Say how long it measures."""
+        return (
+            f"{self.rounds} rounds, windows of {self.seconds:g} s, open loops of {self.open_seconds:g} s, a soak of "
+            f"{self.soak_seconds:g} s and an overload of {self.overload_seconds:g} s"
+        )
+
 
 @dataclass
 class Campaign:
@@ -44,11 +51,12 @@ class Campaign:
 
     def run(self) -> Iterator[measure.Window]:
         """Measure everything."""
+        self.seen.plan = self.plan.describe()
         self.generator, artifacts = self.workshop.generator(), self.workshop.artifacts()
         made = [models.package(kind, artifacts, self.scratch) for kind in self.plan.kinds]
         for model in made:
-            self.expected = self.measure_library(model)
             for number in range(self.plan.rounds):
+                self.expected = self.measure_library(model)
                 for peer in self.plan.peers:
                     if model.kind.name in peer.asked:
                         yield from self.measure_peer(peer, model, number)
@@ -66,7 +74,7 @@ class Campaign:
         inputs = str(model.folder / model.kind.inputs)
         script = str(environments.APPS / "library.py")
         printed = environments.run(*pinned, sys.executable, script, inputs, pairs, ",".join(rows), str(answers))
-        self.seen.library[model.kind.name] = json.loads(printed)
+        self.seen.add_library(model.kind.name, json.loads(printed))
         expected: models.Array = np.load(answers)
         return expected
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from support import report
 
 from . import peers, tables, targets
+from .measure import Window
 from .models import Kind
 from .results import Results
 
@@ -22,9 +23,23 @@ form of the model at that number of rows. Decision 0078 says why it is measured 
 def write(kinds: Sequence[Kind], seen: Results) -> None:
     """Write the section, and print it."""
     figures = [target.figure(seen) for target in targets.TARGETS]
-    notes = [HOW.strip(), "", *list_peers(), "", *list_missing(seen)]
+    notes = [HOW.strip(), "", *describe_run(seen), "", *list_peers(), "", *list_missing(seen), *list_errors(seen)]
     made = [table.to_markdown() for table in tables.of_all(kinds, seen)]
     report.write(NAME, "The model server and its peers", figures, "\n".join([*notes, *made]))
+
+
+def describe_run(seen: Results) -> list[str]:
+    """Say how long it was measured, how busy the generator was, and what a batch could save at most."""
+    said = [f"This run: {seen.plan}."]
+    if seen.windows:
+        said.append(f"The generator used at most {max(window.generator for window in seen.windows):.0%} of its core.")
+    calls = {rows: seen.library_call("network", rows) for rows in (1, 8, 64)}
+    by_row = [f"{micros / rows / 1000:.2f} ms a row by {rows}" for rows, micros in calls.items() if micros is not None]
+    if by_row:
+        said.append(
+            f"Batching can save no more than the bare call does on one core: the network takes {', '.join(by_row)}."
+        )
+    return said
 
 
 def list_peers() -> list[str]:
@@ -38,3 +53,17 @@ def list_missing(seen: Results) -> list[str]:
         return []
     reasons = [f"- {key}: {reason.splitlines()[0]}" for key, reason in seen.missing.items()]
     return ["Not measured:", "", *reasons, ""]
+
+
+def list_errors(seen: Results) -> list[str]:
+    """Say which loads had errors, how many of how many, and the words of the last one."""
+    found: dict[tuple[str, ...], list[Window]] = {}
+    for window in (*seen.windows, *seen.soak):
+        found.setdefault((window.peer, window.dialect, window.model, window.load), []).append(window)
+    lines = [
+        f"- {', '.join(key)}: {failed:,} of {failed + sum(w.requests for w in windows):,}, such as: {last[:120]}"
+        for key, windows in found.items()
+        if (failed := sum(window.errors for window in windows))
+        and (last := next(window.error for window in reversed(windows) if window.errors))
+    ]
+    return ["Errors under load:", "", *lines, ""] if lines else []

@@ -17,13 +17,15 @@ class Results:
     windows: list[Window] = dataclasses.field(default_factory=list)
     # Seconds from a server's start to its readiness, by peer and model.
     ready: dict[str, list[float]] = dataclasses.field(default_factory=dict)
-    # Microseconds of a bare library call, by model, form and rows.
-    library: dict[str, dict[str, dict[str, float]]] = dataclasses.field(default_factory=dict)
+    # Microseconds of a bare library call in each round, by model, form and rows.
+    library: dict[str, dict[str, dict[str, list[float]]]] = dataclasses.field(default_factory=dict)
     soak: list[Window] = dataclasses.field(default_factory=list)
     # Figures of images, by name.
     images: dict[str, float] = dataclasses.field(default_factory=dict)
     # Why something has no figures, by peer and model.
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
+    # How long it was measured, in words.
+    plan: str = ""
 
     def median(self, peer: str, dialect: str, model: str, load: Load, what: Callable[[Window], float]) -> float | None:
         """The median of a figure over the rounds, or none where it was not measured."""
@@ -47,11 +49,21 @@ class Results:
         found = self.ready.get(f"{peer}/{model}")
         return statistics.median(found) if found else None
 
+    def add_library(self, model: str, times: dict[str, dict[str, float]]) -> None:
+        """Add the bare calls of one round."""
+        for form, by_rows in times.items():
+            for rows, micros in by_rows.items():
+                self.library.setdefault(model, {}).setdefault(form, {}).setdefault(rows, []).append(micros)
+
+    def form_call(self, model: str, form: str, rows: int) -> float | None:
+        """Microseconds of the bare call of one form."""
+        found = self.library.get(model, {}).get(form, {}).get(str(rows))
+        return statistics.median(found) if found else None
+
     def library_call(self, model: str, rows: int) -> float | None:
         """Microseconds of the fastest bare call of any form."""
-        return min(
-            (times[str(rows)] for times in self.library.get(model, {}).values() if str(rows) in times), default=None
-        )
+        found = (self.form_call(model, form, rows) for form in self.library.get(model, {}))
+        return min((value for value in found if value is not None), default=None)
 
     def asked(self, model: str) -> list[tuple[str, str]]:
         """The peers and dialects of a model in the order in which they were first measured."""

@@ -115,12 +115,13 @@ def compare(kind: Kind, peer: str, dialect: str, seen: Results) -> tuple[str, st
 
 def of_library(seen: Results) -> Table:
     """The bare calls."""
+    counts = (1, 8, 64, 1024)
     rows = [
-        [model, form, *(f"{times[count]:.0f}" if count in times else "-" for count in ("1", "64", "1024"))]
+        [model, form, *(show_number(seen.form_call(model, form, count)) for count in counts)]
         for model, forms in seen.library.items()
-        for form, times in forms.items()
+        for form in forms
     ]
-    return Table("The bare library call, µs", ("model", "form", "1 row", "64 rows", "1,024 rows"), rows)
+    return Table("The bare library call, µs", ("model", "form", "1 row", "8 rows", "64 rows", "1,024 rows"), rows)
 
 
 def of_soak(seen: Results) -> Table:
@@ -151,6 +152,11 @@ def of_images(seen: Results) -> Table:
     return Table("Images", ("model", "figure", "measured"), [
         [*name.split(": "), f"{value:,.1f}"] for name, value in seen.images.items()
     ])  # fmt: skip
+
+
+def show_number(value: float | None) -> str:
+    """Write a number, or that there is none."""
+    return f"{value:,.0f}" if value is not None else "-"
 
 
 def show_seconds(value: float | None) -> str:

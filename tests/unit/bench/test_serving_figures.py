@@ -70,7 +70,7 @@ def find(words: str) -> targets.Target:
 def test_a_target_is_computed_from_the_windows(
     words: str, windows: list[measure.Window], measured: str, met: bool | None
 ) -> None:
-    bare = {"xgboost": {"xgboost": {"1024": 2000.0}, "onnx": {"1024": 7000.0}}}
+    bare = {"xgboost": {"xgboost": {"1024": [9000.0, 2000.0, 1900.0]}, "onnx": {"1024": [7000.0]}}}
     figure = find(words).figure(results.Results(windows, library=bare))
     assert (figure.measured, figure.met) == (measured, met)
 
