@@ -3,6 +3,7 @@
 Rounds alternate between the peers, so that a slow minute of the machine falls on all of them.
 """
 
+import http.client
 import json
 import subprocess
 import sys
@@ -11,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from serin_local import errors
 from serin_services.package import errors as package_errors
 
 from . import environments, images, loads, measure, models, peers, processes, results
 
+# What a server that fails may raise here; it is noted, and the others are measured.
+FAILURES = (processes.NotServedError, OSError, psutil.Error, http.client.HTTPException, LookupError, ValueError)
 LIBRARY_ROWS = (1, 8, 64, 1024)
 
 
@@ -62,7 +66,10 @@ class Campaign:
                         yield from self.measure_peer(peer, model, number)
         self.measure_images(artifacts)
         if packaged := [model for model in made if model.package]:
-            yield from self.stress(packaged[0])
+            try:
+                yield from self.stress(packaged[0])
+            except FAILURES as error:
+                self.miss("soak and overload", str(error) or type(error).__name__)
 
     def measure_library(self, model: models.Model) -> models.Array:
         """Time the bare calls on the servers' core, and give what the library answers."""
@@ -94,8 +101,8 @@ class Campaign:
                 for dialect in peer.asked[model.kind.name]:
                     asking = measure.Asking(peer.name, dialect, model, server)
                     yield from self.measure_dialect(asking, last=number == self.plan.rounds - 1)
-        except (errors.ClusterError, processes.NotServedError) as error:
-            self.miss(key, str(error))
+        except (errors.ClusterError, *FAILURES) as error:
+            self.miss(key, str(error) or type(error).__name__)
 
     def measure_dialect(self, asking: measure.Asking, *, last: bool) -> Iterator[measure.Window]:
         """The closed loops, and in the last round, when the capacity is known, the open one."""
@@ -112,8 +119,8 @@ class Campaign:
             if last and capacity:
                 half = loads.HALF.shortened(self.plan.open_seconds)
                 yield from self.windows(asking, [half], capacity)
-        except (processes.NotServedError, OSError) as error:
-            self.miss(key, str(error))
+        except FAILURES as error:
+            self.miss(key, str(error) or type(error).__name__)
 
     def closed_loads(self, kind: models.Kind) -> list[loads.Load]:
         """The closed loops that a model is asked in, with windows that a slow model answers often enough in."""

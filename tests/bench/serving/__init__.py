@@ -1,1 +1,0 @@
-"""The model server against its peers: `make bench-serving`."""
