@@ -31,7 +31,7 @@ def measure(kinds: tuple[models.Kind, ...], artifacts: Path, scratch: Path) -> d
 
 def measure_family(kind: models.Kind, artifacts: Path, scratch: Path) -> dict[str, float]:
     """Build a first version, which makes the runtime, and then further ones."""
-    taken = []
+    taken, names = [], []
     for number in range(BUILDS + 1):
         version = f"1.0.{number + 1}"
         package = models.package(kind, artifacts, scratch / version, version).package
@@ -42,7 +42,10 @@ def measure_family(kind: models.Kind, artifacts: Path, scratch: Path) -> dict[st
         build = [str(Path(sys.executable).parent / "serin"), "build", str(package), "-t", name]
         subprocess.run(build, capture_output=True, check=True)
         taken.append(time.monotonic() - begun)
-    base, *runtime, layer = read_layers(name)
+        names.append(name)
+    engine = engines.find_engine("auto")
+    base, *runtime, layer = read_layers(engine, name)
+    subprocess.run([engine.program, "rmi", *names], capture_output=True, check=True)
     files = folder.read(package).manifest.files
     artifact = sum(file.size for file in files if file.role == "artifact")
     return {
@@ -55,8 +58,7 @@ def measure_family(kind: models.Kind, artifacts: Path, scratch: Path) -> dict[st
     }
 
 
-def read_layers(name: str) -> list[int]:
+def read_layers(engine: engines.Engine, name: str) -> list[int]:
     """The unpacked bytes of each layer, from the base's."""
-    engine = engines.find_engine("auto")
     with layouts.open_image(name, engine.program) as image:
         return [layer.size for layer in image.read_manifest(image.digest).layers]
