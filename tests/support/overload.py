@@ -14,9 +14,9 @@ ROW = [30, 1000.5, 0.25, 4]
 WAYS = {
     "thread": ("time.sleep(0.005)", 1),
     "loop": (
-        "until = time.perf_counter() + (0.005 if len(inputs[0]) > 8 else 0)\n"
-        "        while time.perf_counter() < until:\n"
-        "            pass",
+        """until = time.perf_counter() + (0.005 if len(inputs[0]) > 8 else 0)
+        while time.perf_counter() < until:
+            pass""",
         50,
     ),
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import prometheus_client
 
-from serin_services.server import inference, settings, state
+from serin_services.server import inference, peers, settings, state
 from serin_services.server.http import connection
 from serin_services.server.rpc import server as rpc
 
@@ -34,7 +34,7 @@ async def start(options: settings.Settings, current: state.State, model: inferen
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # the library leaves it so
     scrapes, _ = prometheus_client.start_http_server(options.metrics_port, options.host, model.telemetry.registry)
     server = rpc.Server(options, current, model, open_socket(options.host, options.grpc_port))
-    await server.start()
+    server.start()
     return Listeners(server, scrapes, asyncio.create_task(model.door.beat()))
 
 
@@ -44,21 +44,20 @@ class Web:
     def __init__(self, site: connection.Site, listening: socket.socket) -> None:
         self._site = site
         self._listening = listening
-        self._server: asyncio.Server | None = None
+        self._listener: peers.Listener | None = None
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Begin to answer."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: connection.Connection(self._site), sock=self._listening)
+        self._listener = peers.Listener(self._listening, lambda: connection.Connection(self._site))
 
     async def stop(self, grace: float) -> None:
         """Take no new connections and give those that are open `grace` seconds to finish."""
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            self._listener.close()
             await self._site.connections.end(grace)
 
 
 def open_socket(host: str, port: int) -> socket.socket:
     """Listen on a port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=2048)
+    return socket.create_server((host, port), family=family, backlog=peers.BACKLOG)

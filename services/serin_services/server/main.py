@@ -57,7 +57,7 @@ async def run(options: settings.Settings, loaded: runtime.Runtime) -> int:
         return 1
     application = behind.Behind(loaded)
     web = listeners.Web(site.make_site(options, loaded.state, loaded.model, application), listening)
-    await web.start()
+    web.start()
     # What is loaded stays to the end: no collection need look at it again, which is most of the time that one takes.
     gc.collect()
     gc.freeze()
@@ -85,7 +85,7 @@ async def refuse(
     """
     write_termination_message(options, f"{current.reason}: {current.message}")
     web = listeners.Web(site.make_site(options, current, None), listening)
-    await web.start()
+    web.start()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), options.refusal_seconds)
     await web.stop(0)

@@ -26,14 +26,14 @@ class Server:
         self._read_seconds = options.read_seconds
         self._listening = listening
         self._peers = peers.Peers[connection.Connection]()
-        self._server: asyncio.Server | None = None
+        self._listener: peers.Listener | None = None
         self._sweeping: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Begin to answer, not yet healthy."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: connection.Connection(self._router.open, self._peers, loop.time()), sock=self._listening
+        clock = asyncio.get_running_loop().time
+        self._listener = peers.Listener(
+            self._listening, lambda: connection.Connection(self._router.open, self._peers, clock())
         )
         self._sweeping = asyncio.create_task(self._sweep())
 
@@ -43,9 +43,9 @@ class Server:
 
     async def stop(self, grace: float) -> None:
         """Take no new connections, let the clients finish for `grace` seconds, and close."""
-        if self._server is None or self._sweeping is None:
+        if self._listener is None or self._sweeping is None:
             return
-        self._server.close()
+        self._listener.close()
         self._sweeping.cancel()
         await self._peers.end(grace)
 
