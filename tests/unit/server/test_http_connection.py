@@ -262,7 +262,7 @@ def test_a_client_that_does_not_read_is_not_served_further() -> None:
         sender = threading.Thread(target=send_until_refused, args=(client, post(many)))
         sender.start()
         seen = -1
-        while seen != len(answered):
+        while seen != len(answered) or not seen:
             seen = len(answered)
             time.sleep(0.2)
         client.close()
