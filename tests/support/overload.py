@@ -37,6 +37,7 @@ main.serve(wrap=Slow)
 """
 # The server refuses what has waited for longer; what it takes may then wait for as long again.
 PATIENCE_SECONDS = 0.25
+MEASURED_SECONDS = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,7 @@ def press(server: server_process.ServerProcess, way: str, seconds: float) -> Res
     async def run() -> Result:
         capacity = await measure(server.http_port, body)
         found = await open_loop.send(server.http_port, body, 2 * capacity, seconds)
-        after = await open_loop.send(server.http_port, body, 20, 0.5)
+        after = await open_loop.send(server.http_port, body, 20, 0.25)
         good = [each for each in found if each.status == 200]
         refused = [each for each in found if each.status == 429]
         lasted = max(each.ended for each in found)
@@ -98,7 +99,7 @@ async def measure(port: int, body: bytes) -> float:
 
     async def keep_asking() -> int:
         count = 0
-        while loop.time() < started + 1:
+        while loop.time() < started + MEASURED_SECONDS:
             count += (await client.ask(0, started)).status == 200
         return count
 
