@@ -35,7 +35,7 @@ unit: venv  ## the fast tests alone
 	$(RUN)pytest tests/unit tests/contract
 
 test: check  ## everything, on a real cluster that it starts itself
-	$(RUN)pytest tests/cluster
+	$(RUN)pytest tests/system tests/cluster
 
 demo: venv  ## a good version goes to production and a bad one comes back, on a real cluster
 	$(RUN)serin demo --cluster $(CLUSTER) $(if $(REGISTRY),--registry $(REGISTRY))

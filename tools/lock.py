@@ -30,7 +30,19 @@ LOCKS = {
     # What exports PyTorch networks: an environment of its own, because it is 15 times as large as the development one.
     "torch": ["package", "torch"],
 }
-DEVELOPMENT_EXTRAS = ["operator", "cli", "server", "xgboost", "lightgbm", "onnx", "package", "image", "local", "demo", "tracing"]
+DEVELOPMENT_EXTRAS = [
+    "operator",
+    "cli",
+    "server",
+    "xgboost",
+    "lightgbm",
+    "onnx",
+    "package",
+    "image",
+    "local",
+    "demo",
+    "tracing",
+]
 
 
 def lock(output: str, sources: list[str], *options: str) -> None:

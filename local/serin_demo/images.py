@@ -8,7 +8,7 @@ from pathlib import Path
 
 from serin_demo import fault, install, models, story
 from serin_services.image import builds, engines
-from serin_services.package import folder, make
+from serin_services.package import folder, make, measuring
 
 _SUFFIXES = {models.Family.XGBOOST: ".ubj", models.Family.LIGHTGBM: ".txt"}
 # The layer starts the server by way of the fault; everything else is what `serin build` made.
@@ -19,7 +19,9 @@ ENTRYPOINT ["/opt/venv/bin/python", "/opt/demo/fault.py"]
 """
 
 
-def make_package(data: models.Data, model: models.Model, scratch: Path) -> folder.Package:
+def make_package(
+    data: models.Data, model: models.Model, scratch: Path, effort: measuring.Effort = measuring.FULL
+) -> folder.Package:
     """Save the model in its library's own format and make a package of it."""
     saved = scratch / f"{model.version}{_SUFFIXES[model.family]}"
     model.booster.save_model(saved)
@@ -31,7 +33,7 @@ def make_package(data: models.Data, model: models.Model, scratch: Path) -> folde
         metrics={"accuracy": model.accuracy},
         lineage={"data": "scikit-learn breast cancer, 569 rows"},
     )
-    return make.make(recipe, scratch / f"package-{model.version}")
+    return make.make(recipe, scratch / f"package-{model.version}", effort=effort)
 
 
 def build_version(package: folder.Package, engine: engines.Engine, progress: builds.Progress) -> str:

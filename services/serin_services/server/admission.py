@@ -1,7 +1,9 @@
 """Which requests are let in while the server has more to do than it can: one place for both protocols.
 
 Short predictions run on the event loop one after the other, so what waits for them waits in the sockets, and the sign
-of too much of it is a turn of the loop that lasts too long. Long ones wait for a thread, and are counted.
+of too much of it is a turn of the loop that is too much work. Work is processor time: a server that was kept from running,
+by a quota or by others on its machine, can answer at once what has come meanwhile. Long ones wait for a thread, and are
+counted.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from collections.abc import Callable
 from serin_services.server import schema
 
 MOST_WAITING = 256
-PATIENCE_SECONDS = 0.5
+PATIENCE_SECONDS = 1.0
 PULSE_SECONDS = 0.02
 
 
@@ -27,7 +29,7 @@ class Admission:
         # Since when each one waits, the oldest first.
         self._waiting: dict[int, float] = {}
         self._numbers = itertools.count()
-        # When the loop last came round; never refused by while nothing beats.
+        # The loop's processor time when it last came round; never refused by while nothing beats.
         self._pulse = math.inf
 
     def check(self) -> None:
@@ -38,8 +40,9 @@ class Admission:
         """
         if len(self._waiting) >= self._most:
             raise busy(f"{len(self._waiting)} requests wait")
-        now = time.monotonic()
-        waited = max(now - self._pulse - PULSE_SECONDS, now - next(iter(self._waiting.values()), now))
+        waited = time.thread_time() - self._pulse - PULSE_SECONDS
+        if self._waiting:
+            waited = max(waited, time.monotonic() - next(iter(self._waiting.values())))
         if waited > self._patience:
             raise busy(f"requests wait for {waited:.1f} s")
 
@@ -58,7 +61,7 @@ class Admission:
         """Note each time that the loop comes round; runs as long as the server."""
         try:
             while True:
-                self._pulse = time.monotonic()
+                self._pulse = time.thread_time()
                 await asyncio.sleep(PULSE_SECONDS)
         finally:
             self._pulse = math.inf

@@ -40,7 +40,7 @@ class Settings:
     deadline_seconds: float = 0.0
     # How many requests may wait for a thread, and for how many seconds any may wait in a server that cannot keep up.
     max_waiting: int = 256
-    max_wait_seconds: float = 0.5
+    max_wait_seconds: float = 1.0
     # Whether requests are predicted together: on, off, or auto, where the start measures that it helps.
     batching: str = "auto"
     # Where predictions are logged (`predictions.addresses` reads it), of which share of requests, and how many bytes

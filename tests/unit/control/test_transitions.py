@@ -273,7 +273,7 @@ class Chance:
         )  # fmt: skip
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_whatever_is_seen_a_decision_stays_within_the_table_and_its_state_makes_sense(data: st.DataObject) -> None:
     before = data.draw(Chance.state())

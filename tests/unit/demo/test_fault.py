@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from serin_demo import fault, images, install, models
+from support.packages import QUICK
 
 
 class Steady:
@@ -42,7 +43,7 @@ class FakeEngine:
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):
     data = models.load_data()
-    return [images.make_package(data, model, tmp_path_factory.mktemp("p")) for model in models.train(data)]
+    return [images.make_package(data, model, tmp_path_factory.mktemp("p"), QUICK) for model in models.train(data)]
 
 
 @pytest.fixture

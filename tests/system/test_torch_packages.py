@@ -1,4 +1,4 @@
-"""PyTorch networks: packaged where PyTorch is, and served where it is not. Needs no cluster, but 5 GB of PyTorch."""
+"""PyTorch networks: packaged where PyTorch is, and served where it is not. It needs 5 GB of PyTorch."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The HTTP/2 of gRPC against h2spec, which has a case for each demand of the RFCs; it needs no cluster."""
+"""The HTTP/2 of gRPC against h2spec, which has a case for each demand of the RFCs."""
 
 import asyncio
 
