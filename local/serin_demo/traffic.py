@@ -128,7 +128,7 @@ class HttpClient:
         except TimeoutError:
             return Reply("timeout", success=False, version=None)
         except aiohttp.ClientError as error:
-            return Reply("disconnected", success=False, version=None, body=repr(error).encode())
+            return Reply("disconnected", success=False, version=None, body=str(error).encode())
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -34,6 +34,13 @@ def count(answers: ledger.Ledger, step: recorder.Step) -> ledger.Tally:
     return ledger.tally(answers.between(step.since.timestamp() + SETTLE_SECONDS, step.end.timestamp()))
 
 
+# With what is off by default, so that its panels have something to show.
+WATCHED_SERVER = {
+    "name": "server",
+    "env": [{"name": "SERIN_PREDICTION_LOG", "value": "-"}, {"name": "SERIN_CACHE_ENTRIES", "value": "10"}],
+}
+
+
 def ask_every_panel(model: worlds.Model) -> dict[str, str]:
     """Ask Prometheus every query of every panel; give those that had no result, and what was said."""
     silent = {}
@@ -49,7 +56,7 @@ def ask_every_panel(model: worlds.Model) -> dict[str, str]:
 def test_a_good_version_goes_to_production_without_losing_a_request(model: worlds.Model) -> None:
     steps = [*({"weight": w, "duration": f"{STEP_SECONDS}s"} for w in (10, 25, 50)), {"weight": 100}]
     strategy = worlds.make_canary(staging={"duration": "5s"}, steps=steps)
-    model.apply("1.0.0", strategy=strategy)
+    model.apply("1.0.0", strategy=strategy, template={"spec": {"containers": [WATCHED_SERVER]}})
     assert_met(kubectl_wait(model, "Ready"))
     model.wait_stable("1.0.0")
 
