@@ -54,6 +54,15 @@ def test_alertmanager_passes_alerts_on_at_once() -> None:
     assert spec["alertmanagerConfigMatcherStrategy"] == {"type": "None"}
 
 
+def test_the_only_proxy_is_not_taken_away_for_one_late_answer() -> None:
+    items = list(yaml.safe_load_all(addons.fill((addons.MANIFESTS / "gateway.yaml").read_text(), VARIABLES)))
+    proxy = next(item["spec"] for item in items if item["kind"] == "EnvoyProxy")
+    patched = proxy["provider"]["kubernetes"]["envoyDeployment"]["patch"]["value"]["spec"]["template"]["spec"]
+    probe = next(each for each in patched["containers"] if each["name"] == "envoy")["readinessProbe"]
+
+    assert probe["timeoutSeconds"] * probe["failureThreshold"] >= 10
+
+
 def test_the_gateway_is_the_one_that_others_name() -> None:
     items = list(yaml.safe_load_all(addons.fill((addons.MANIFESTS / "gateway.yaml").read_text(), VARIABLES)))
     gateway = next(item for item in items if item["kind"] == "Gateway")
