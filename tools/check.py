@@ -34,7 +34,7 @@ class Outcome:
 
 # The slowest first, so that two workers end together.
 CHECKS = (
-    Check("tests", ("pytest", "-q", "-n", "2", "tests/unit", "tests/contract")),
+    Check("tests", ("pytest", "-q", "-n", "2", "--dist", "worksteal", "tests/unit", "tests/contract")),
     Check("types", ("mypy",)),
     Check("generated files", ("python", "tools/generate.py", "--check")),
     Check("chart", ("python", "tools/chart.py", "lint")),
