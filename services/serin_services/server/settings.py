@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from serin.api import names
+from serin_services.server import admission
 
 # Of a port, and more than anyone waits in seconds.
 LARGEST = 65535
@@ -39,8 +40,8 @@ class Settings:
     read_seconds: float = 30.0
     deadline_seconds: float = 0.0
     # How many requests may wait for a thread, and for how many seconds any may wait in a server that cannot keep up.
-    max_waiting: int = 256
-    max_wait_seconds: float = 1.0
+    max_waiting: int = admission.MOST_WAITING
+    max_wait_seconds: float = admission.PATIENCE_SECONDS
     # Whether requests are predicted together: on, off, or auto, where the start measures that it helps.
     batching: str = "auto"
     # Where predictions are logged (`predictions.addresses` reads it), of which share of requests, and how many bytes

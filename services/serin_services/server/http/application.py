@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import unquote_to_bytes
@@ -11,8 +10,8 @@ from urllib.parse import unquote_to_bytes
 import httptools
 
 from serin.api import names
-from serin_services.server import inference, schema, state, telemetry
-from serin_services.server.http import endpoints, messages
+from serin_services.server import envelope, inference, schema, state, telemetry
+from serin_services.server.http import endpoints
 from serin_services.server.http.endpoints import Call, Endpoint
 from serin_services.server.http.messages import Request, Response
 
@@ -22,12 +21,8 @@ Page = Callable[[], Response]
 
 # An answer of more rows is put into words by a thread.
 LARGE_ROWS = 4096
-# W3C's name for the trace that an answer is part of.
-TRACE_RESPONSE = b"traceresponse"
 DEADLINE = b"x-request-timeout-ms"
 GRPC_DEADLINE = b"grpc-timeout"
-GRPC_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
-UNIT_SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
 
 @dataclasses.dataclass(slots=True)
@@ -56,7 +51,7 @@ class Application:
         self._endpoints = asked
         self._pages = pages
         self._deadline_seconds = deadline_seconds
-        self._ids = messages.Ids()
+        self._ids = envelope.Ids()
         self._version = {names.VERSION_HEADER.encode(): model.manifest.version.encode()} if model else {}
 
     def respond(self, request: Request) -> Response | Awaitable[Response] | None:
@@ -96,11 +91,11 @@ class Application:
         else:
             return None
         response.headers.update(self._version)
-        response.headers[messages.REQUEST_ID] = messages.given_id(request.headers) or self._ids.make()
+        response.headers[envelope.REQUEST_ID] = envelope.given_id(request.headers) or self._ids.make()
         return response
 
     def _ask(self, request: Request, endpoint: Endpoint) -> Response | Awaitable[Response]:
-        asked = Asked(time.perf_counter(), request, endpoint, messages.given_id(request.headers) or b"")
+        asked = Asked(time.perf_counter(), request, endpoint, envelope.given_id(request.headers) or b"")
         model = self._model
         try:
             if request.method != b"POST":
@@ -145,7 +140,7 @@ class Application:
     ) -> Response:
         """Put the headers on a good answer, and let it be counted and seen."""
         response.headers.update(self._version)
-        response.headers[messages.REQUEST_ID] = asked.request_id
+        response.headers[envelope.REQUEST_ID] = asked.request_id
         # Before the answer goes out, so that whoever has the answer also finds it counted.
         seconds = time.perf_counter() - asked.started
         model.telemetry.count_request(telemetry.Request("http", "ok", "200", seconds))
@@ -153,7 +148,7 @@ class Application:
             headers = list(asked.request.headers.items())
             trace = model.watch.see("http", asked.request_id, call.inputs, answer, seconds, headers)
             if trace:
-                response.headers[TRACE_RESPONSE] = trace.encode()
+                response.headers[envelope.TRACE_RESPONSE] = trace.encode()
         return response
 
     def _fail(self, asked: Asked, error: Exception) -> Response:
@@ -163,7 +158,7 @@ class Application:
         """Say what is wrong, and count it."""
         response = self._explain(error, make_body, request_id)
         response.headers.update(self._version)
-        response.headers[messages.REQUEST_ID] = request_id
+        response.headers[envelope.REQUEST_ID] = request_id
         if self._model is not None:
             outcome = "refused" if response.status < 500 else "failed"
             mismatch = isinstance(error, schema.Refusal) and error.mismatch
@@ -206,10 +201,10 @@ def asked_seconds(headers: dict[bytes, bytes]) -> float:
         if text.isdigit() and len(text) <= 8:
             return int(text) / 1000
         raise wrong_deadline(DEADLINE, "milliseconds, at most 8 digits", text)
-    found = GRPC_TIMEOUT.fullmatch(headers[GRPC_DEADLINE])
-    if not found:
-        raise wrong_deadline(GRPC_DEADLINE, "at most 8 digits and one of H, M, S, m, u, n", headers[GRPC_DEADLINE])
-    return int(found[1]) * UNIT_SECONDS[found[2]]
+    seconds = envelope.read_timeout(headers[GRPC_DEADLINE])
+    if seconds is None:
+        raise wrong_deadline(GRPC_DEADLINE, f"at most {envelope.TIMEOUT_FORM}", headers[GRPC_DEADLINE])
+    return seconds
 
 
 def wrong_deadline(name: bytes, expected: str, got: bytes) -> schema.Refusal:

@@ -1,13 +1,8 @@
 """A request that has arrived in full, and the response to it: what connections and endpoints hand each other."""
 
 import http
-import itertools
-import os
-import re
 from collections.abc import Mapping
 
-REQUEST_ID = b"x-request-id"
-ACCEPTED_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 JSON = b"application/json"
 
 STATUS_LINES = {
@@ -45,24 +40,3 @@ class Response:
         self.body = body
         self.content_type = content_type
         self.headers = dict(headers) if headers else {}
-
-
-class Ids:
-    """Makes request ids: the process's own random part and a count, since asking for chance each time costs more.
-
-    64 random bits let no two processes meet, so that what is logged under an id stays one request's.
-    """
-
-    def __init__(self) -> None:
-        self._prefix = os.urandom(8).hex().encode()
-        self._count = itertools.count(1)
-
-    def make(self) -> bytes:
-        """Give an id that no other request has."""
-        return b"%b%08x" % (self._prefix, next(self._count))
-
-
-def given_id(headers: Mapping[bytes, bytes]) -> bytes | None:
-    """Take the request's id from its header, where it is acceptable."""
-    given = headers.get(REQUEST_ID)
-    return given if given is not None and ACCEPTED_ID.fullmatch(given) else None

@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 
 from serin_services.package import manifest
-from serin_services.server import answers, datatypes, inference, signature, state
-from serin_services.server.http import application, endpoints, messages
+from serin_services.server import answers, datatypes, envelope, inference, signature, state
+from serin_services.server.http import application, endpoints
 from serin_services.server.http.endpoints import Call, encode
 from serin_services.server.http.messages import Request, Response
 from serin_services.server.schema import Array, Refusal
@@ -123,7 +123,7 @@ class Infer:
         inputs = self._model.signature.accept(given)
         writer = Writer(self._names, document.id, chosen, binary_outputs(document, chosen))
         request_id = document.id.encode() if document.id and document.id.isascii() else None
-        if request_id is not None and not messages.ACCEPTED_ID.fullmatch(request_id):
+        if request_id is not None and envelope.accept_id(request_id) is None:
             request_id = None
         return Call(inputs, writer.write, request_id)
 

@@ -1,14 +1,13 @@
 """What gRPC writes into HTTP/2 (gRPC over HTTP2, PROTOCOL-HTTP2.md): messages, codes, time limits."""
 
 import enum
-import re
 import zlib
 from urllib.parse import quote
 
+from serin_services.server import envelope
+
 # One byte that says whether the message is compressed, four with its length.
 PREFIX_BYTES = 5
-TIMEOUT = re.compile(rb"(\d{1,8})([HMSmun])")
-SECONDS_PER_UNIT = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 # Window bits of zlib for each encoding that a client may use; answers are never compressed.
 ENCODINGS = {b"gzip": 31, b"deflate": 15}
 # What a status message holds as it is; everything else is percent-encoded.
@@ -54,10 +53,10 @@ def read_timeout(value: bytes) -> float:
     Raises:
         Failure: it is malformed.
     """
-    match = TIMEOUT.fullmatch(value)
-    if not match:
-        raise Failure(Status.INVALID_ARGUMENT, "grpc-timeout: expected up to 8 digits and one of H, M, S, m, u, n")
-    return int(match[1]) * SECONDS_PER_UNIT[match[2]]
+    seconds = envelope.read_timeout(value)
+    if seconds is None:
+        raise Failure(Status.INVALID_ARGUMENT, f"grpc-timeout: expected up to {envelope.TIMEOUT_FORM}")
+    return seconds
 
 
 def split(body: bytes | bytearray, most: int) -> tuple[int, int] | None:

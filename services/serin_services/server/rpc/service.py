@@ -3,8 +3,6 @@
 import dataclasses
 import logging
 import math
-import os
-import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,15 +11,13 @@ from google.protobuf.message import DecodeError, Message
 
 from serin.api import names
 from serin_services.package import manifest
-from serin_services.server import datatypes, inference, schema, state, telemetry, tensors
+from serin_services.server import datatypes, envelope, inference, schema, state, telemetry, tensors
 from serin_services.server.oip import open_inference_pb2 as oip
 from serin_services.server.rpc import calls, headers, messages
 
 log = logging.getLogger("serin.server")
 
 NAME = "inference.GRPCInferenceService"
-REQUEST_ID = b"x-request-id"
-ACCEPTED_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 OUTCOMES = {messages.Status.OK: "ok", messages.Status.INTERNAL: "failed"}
 
 
@@ -46,6 +42,7 @@ class InferenceService:
         self._state = current
         self._model = model
         self._deadline_seconds = deadline_seconds or math.inf
+        self._ids = envelope.Ids()
 
     def methods(self) -> dict[bytes, calls.Method]:
         """Give each call by its path."""
@@ -96,10 +93,10 @@ class InferenceService:
         try:
             request = parse(oip.ModelInferRequest, message)
         except schema.Refusal as refusal:
-            asked.request_id = identify(call, "")
+            asked.request_id = self._name(call, "")
             raise self._fail(asked, refusal) from refusal
-        asked.request_id = identify(call, request.id)
-        call.reply = headers.literal(REQUEST_ID, asked.request_id)
+        asked.request_id = self._name(call, request.id)
+        call.reply = headers.literal(envelope.REQUEST_ID, asked.request_id)
         try:
             check_model(self._model.manifest, request.model_name, request.model_version)
             asked.inputs = tensors.read_inputs(self._model.signature, request)
@@ -108,6 +105,10 @@ class InferenceService:
         except Exception as error:
             raise self._fail(asked, error) from error
         return self._infer_later(asked, request)
+
+    def _name(self, call: calls.Call, given: str) -> bytes:
+        """Take the request's id from its metadata, or from the protocol's own field, or make one."""
+        return envelope.given_id(call.headers.by_name) or envelope.accept_id(given.encode()) or self._ids.make()
 
     async def _infer_later(self, asked: Asked, request: oip.ModelInferRequest) -> bytes:
         try:
@@ -125,7 +126,7 @@ class InferenceService:
             pairs = asked.call.headers.pairs
             said = self._model.watch.see("grpc", asked.request_id, asked.inputs, answer, seconds, pairs)
             if said:
-                asked.call.reply += headers.literal(b"traceresponse", said.encode())
+                asked.call.reply += headers.literal(envelope.TRACE_RESPONSE, said.encode())
         return response
 
     def _fail(self, asked: Asked, error: Exception) -> messages.Failure:
@@ -183,14 +184,6 @@ def make_metadata(model: inference.Inference) -> oip.ModelMetadataResponse:
     for output in model.outputs.all:
         response.outputs.add(name=output.name, datatype=output.datatype, shape=output.shape)
     return response
-
-
-def identify(call: calls.Call, given: str) -> bytes:
-    """Take the request's id from its metadata, or from the protocol's own field, or make one."""
-    for candidate in (call.headers.by_name.get(REQUEST_ID), given.encode()):
-        if candidate and ACCEPTED_ID.fullmatch(candidate):
-            return candidate
-    return os.urandom(8).hex().encode()
 
 
 def head(document: manifest.Manifest) -> bytes:
