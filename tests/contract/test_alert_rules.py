@@ -521,6 +521,13 @@ UP = Series("up", {"job": "serin", "namespace": "serin-system", "pod": "a"}, [1]
 MINUTES = 100
 
 
+def log_counts(dropped: float = 0, failed: float = 0) -> Iterator[Series]:
+    """A pod's prediction log, which loses rows late, if at all."""
+    counts = {metrics.PREDICTION_LOG_DROPPED: dropped, metrics.PREDICTION_LOG_FAILED: failed}
+    for name, lost in counts.items():
+        yield Series(name, labels("m", "new") | {"version": "1"}, [0] * 45 + [lost] * 55)
+
+
 @pytest.mark.parametrize(
     ("series", "alert"),
     [
@@ -537,6 +544,9 @@ MINUTES = 100
                      id="a version was rolled back"),
         pytest.param([UP, Series(metrics.FOREIGN_WRITES, OF, [0] * 45 + [1] * 55)], "SerinForeignWrites",
                      id="someone else writes the route"),
+        pytest.param([UP, *log_counts(dropped=1)], "SerinPredictionLogLosesRows", id="the log drops a row"),
+        pytest.param([UP, *log_counts(failed=1)], "SerinPredictionLogLosesRows", id="the log's sink refuses a row"),
+        pytest.param([UP, *log_counts()], None, id="the log loses nothing"),
     ],
 )  # fmt: skip
 def test_people_are_told(series: list[Series], alert: str | None, tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ import lightgbm
 import numpy as np
 import xgboost
 
-from serin_services.package import folder, make, manifest, measuring, trial
+from serin_services.package import folder, make, manifest, measuring, sandbox
 
 # Measures hardly anything: which form computes what is then a matter of chance, and both are right.
 QUICK = measuring.Effort(sizes=(1, 64), seconds=0, least=1)
 # One process tries all models of a test run, instead of one for each.
-trial.IDLE_SECONDS = 60.0
+sandbox.IDLE_SECONDS = 60.0
 NAMES = ("age", "income", "rate", "visits")
 FEATURES = (
     manifest.Feature(name="age", dtype="int64", unit="years"),

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serin_services.package import errors, folder, trial
+from serin_services.package import errors, folder, sandbox
 from support import networks, packages
 
 TRIES = int(os.environ.get("SERIN_FUZZ", "30"))
@@ -76,7 +76,7 @@ def open_it(path: Path) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_broken_model_is_refused_or_opens(name: str, made: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "LIMIT_SECONDS", 10)
+    monkeypatch.setattr(sandbox, "LIMIT_SECONDS", 10)
     path = made[name]
     document = folder.read(path).manifest
     file = document.routes[0][1]

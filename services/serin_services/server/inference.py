@@ -5,7 +5,7 @@ import dataclasses
 from concurrent import futures
 
 from serin_services.package import families, manifest
-from serin_services.server import admission, answers, batching, cache, schema, signature, telemetry, trial, watch
+from serin_services.server import admission, answers, batching, cache, mode, schema, signature, telemetry, watch
 
 # Of threads for what does not run on the event loop: a server has one core, and each thread has memory of its own.
 THREADS = 1
@@ -32,7 +32,7 @@ class Parts:
     watching: watch.Watch | None = None
     known: cache.AnswerCache[Answer] | None = None
     door: admission.Admission = dataclasses.field(default_factory=admission.Admission)
-    verdict: trial.Verdict = dataclasses.field(default_factory=trial.Verdict)
+    serving: mode.Mode = dataclasses.field(default_factory=mode.Mode)
 
 
 class Inference:
@@ -56,10 +56,10 @@ class Inference:
         self.watch = parts.watching
         self.door = parts.door
         self._cache = parts.known
-        self._inline_rows = parts.verdict.inline_rows
+        self._inline_rows = parts.serving.inline_rows
         self._predict = predictor.predict
         self._pool = futures.ThreadPoolExecutor(THREADS, "predict")
-        self._batcher = batching.Batcher(predictor.predict, self._pool) if parts.verdict.batched else None
+        self._batcher = batching.Batcher(predictor.predict, self._pool) if parts.serving.batched else None
 
     def answers_now(self, inputs: tuple[schema.Array, ...]) -> bool:
         """Whether the answer to a batch takes so little that it is given on the event loop."""

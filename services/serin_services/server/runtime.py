@@ -7,7 +7,7 @@ from collections.abc import Callable
 import prometheus_client
 
 from serin_services.package import errors, families, folder, manifest
-from serin_services.server import admission, cache, inference, settings, signature, state, telemetry, trial, watch
+from serin_services.server import admission, cache, inference, mode, settings, signature, state, telemetry, watch
 
 log = logging.getLogger("serin.server")
 
@@ -55,7 +55,7 @@ def load(options: settings.Settings, wrap: Wrap | None = None) -> Runtime:
             watching=watch.make(options, document, registry),
             known=cache.make(options.cache_entries, options.cache_bytes, document, registry),
             door=admission.Admission(options.max_waiting, options.max_wait_seconds),
-            verdict=decide(options.batching, document, served),
+            serving=decide(options.batching, document, served),
         ),
     )
     log.info(
@@ -69,7 +69,7 @@ def load(options: settings.Settings, wrap: Wrap | None = None) -> Runtime:
     return runtime
 
 
-def decide(wanted: str, document: manifest.Manifest, predictor: families.Predictor) -> trial.Verdict:
+def decide(wanted: str, document: manifest.Manifest, predictor: families.Predictor) -> mode.Mode:
     """Decide how to serve a model; whether requests are predicted together may be set.
 
     Raises:
@@ -77,5 +77,5 @@ def decide(wanted: str, document: manifest.Manifest, predictor: families.Predict
     """
     if wanted not in {"on", "off", "auto"}:
         raise ValueError(f"SERIN_BATCHING: expected on, off or auto, got {wanted!r}")
-    verdict = trial.look(document, predictor)
-    return verdict if wanted == "auto" else dataclasses.replace(verdict, batched=wanted == "on")
+    chosen = mode.choose(document, predictor)
+    return chosen if wanted == "auto" else dataclasses.replace(chosen, batched=wanted == "on")

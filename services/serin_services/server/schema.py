@@ -56,7 +56,12 @@ class Limit(Exception):  # noqa: N818 - the server protects itself
     """
 
     def __init__(
-        self, reason: str, message: str, http_status: int, grpc_code: str, retry_after: int | None = None
+        self,
+        reason: str,
+        message: str,
+        http_status: int,
+        grpc_code: str = "UNAVAILABLE",
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(message)
         self.reason = reason

@@ -1,5 +1,6 @@
 """W3C trace context, and spans for whoever has configured OpenTelemetry; without that nothing of it is imported."""
 
+import dataclasses
 import importlib
 import importlib.metadata
 import logging
@@ -27,6 +28,22 @@ PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"
 # The specification samples every root span unless told otherwise; of a server's predictions that is too much.
 SAMPLER = "parentbased_traceidratio"
 RATIO = "0.01"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """A request as a span tells it: the seconds that it took and its headers; `code` says how it ended, if not well.
+
+    `failed` is for an end that the server is to blame for.
+    """
+
+    protocol: str
+    request_id: bytes
+    seconds: float
+    headers: Headers
+    rows: int = 0
+    code: str = ""
+    failed: bool = False
 
 
 class Trace(NamedTuple):
@@ -158,21 +175,23 @@ class Tracer:
         self._propagator = propagation.TraceContextTextMapPropagator()
         # Not the thread's own: what else runs there is no parent of a request.
         self._empty = importlib.import_module("opentelemetry.context").Context()
-        self._kind = importlib.import_module("opentelemetry.trace").SpanKind.SERVER
+        api = importlib.import_module("opentelemetry.trace")
+        self._kind, self._error = api.SpanKind.SERVER, api.Status(api.StatusCode.ERROR)
         self._own = {"serin.model": document.model, "serin.version": document.version}
 
-    def trace(self, protocol: str, request_id: bytes, rows: int, started: float, ended: float, headers: Headers) -> str:
-        """Make the span, in seconds since 1970; gives what the `traceresponse` header says, in traceparent's form."""
-        parent = read(headers)
+    def trace(self, request: Request, ended: float) -> str:
+        """Make the span, given its end in seconds since 1970; gives the `traceresponse` header, in traceparent's form."""
+        parent = read(request.headers)
         context = self._empty
         if parent:
             carrier = {"traceparent": parent.parent, "tracestate": parent.state}
             context = self._propagator.extract(carrier, self._empty)
-        span = self._tracer.start_span(f"{protocol} predict", context, self._kind, start_time=int(started * 1e9))
+        began = int((ended - request.seconds) * 1e9)
+        span = self._tracer.start_span(f"{request.protocol} predict", context, self._kind, start_time=began)
         if span.is_recording():
-            span.set_attributes(
-                {**self._own, "serin.protocol": protocol, "serin.request_id": request_id.decode(), "serin.rows": rows}
-            )
+            span.set_attributes({**self._own, **describe(request)})
+            if request.failed:
+                span.set_status(self._error)
             span.end(int(ended * 1e9))
         said = span.get_span_context()
         return f"00-{said.trace_id:032x}-{said.span_id:016x}-{said.trace_flags:02x}"
@@ -184,3 +203,12 @@ class Tracer:
         ending.join(seconds)
         if ending.is_alive():
             log.warning("the last spans were not sent within %g s", seconds)
+
+
+def describe(request: Request) -> dict[str, str | int]:
+    """Give a span's attributes; one whose request was not answered well has a code instead of rows."""
+    own: dict[str, str | int] = {
+        "serin.protocol": request.protocol,
+        "serin.request_id": request.request_id.decode("latin-1"),
+    }
+    return own | ({"serin.code": request.code} if request.code else {"serin.rows": request.rows})

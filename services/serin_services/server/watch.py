@@ -1,4 +1,4 @@
-"""What looks at answered requests besides the metrics: the prediction log and the tracer, where either is wanted."""
+"""What looks at requests besides the metrics: the prediction log and the tracer, where either is wanted."""
 
 import time
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class Answered(Protocol):
 
 
 class Watch:
-    """Sees each answered prediction; there is no watch at all where neither a log nor a tracer is configured."""
+    """Sees how each request ended; there is no watch at all where neither a log nor a tracer is configured."""
 
     def __init__(self, log: writer.PredictionLog | None, tracer: tracing.Tracer | None) -> None:
         self._log = log
@@ -69,7 +69,11 @@ class Watch:
             )
         if self._tracer is None:
             return None
-        return self._tracer.trace(protocol, request_id, len(inputs[0]), now - seconds, now, headers)
+        return self._tracer.trace(tracing.Request(protocol, request_id, seconds, headers, len(inputs[0])), now)
+
+    def miss(self, request: tracing.Request) -> str | None:
+        """Trace a request that got no prediction; gives what to answer as `traceresponse`, if there is a tracer."""
+        return None if self._tracer is None else self._tracer.trace(request, time.time())
 
     def close(self, seconds: float) -> None:
         """Write and send what waits, for so many seconds at most."""

@@ -1,6 +1,7 @@
 """`make bench-serving`: measures Serin and its peers in one run, prints as it goes, and writes docs/benchmarks.md."""
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,8 @@ WIDTH = 200
 def main(words: list[str] | None = None) -> None:
     """Run the command line."""
     options = read(words)
+    # By default a process that is told to end leaves the servers that it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = rich.console.Console(soft_wrap=True, highlight=False)
     if not console.is_terminal:
         console.width = WIDTH
@@ -52,7 +55,7 @@ def read(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round and a short soak: does it all work?")
     parser.add_argument("--rounds", type=int, default=campaign.Plan.rounds, help="how often each peer has its turn")
     parser.add_argument("--peers", default="", help="only those whose names contain one of these, by comma")
-    parser.add_argument("--models", default="", help="only these, by comma: xgboost, lightgbm, network")
+    parser.add_argument("--models", default="", help="only these, by comma: xgboost, lightgbm, network, recurrent")
     parser.add_argument("--again", action="store_true", help="measure nothing: print and write the last run again")
     parser.add_argument("--no-page", action="store_true", help="leave docs/benchmarks.md as it is")
     return parser.parse_args(words)

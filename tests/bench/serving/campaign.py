@@ -32,7 +32,7 @@ class Plan:
     kinds: tuple[models.Kind, ...]
     rounds: int = 3
     seconds: float = 2.0
-    open_seconds: float = 8.0
+    open_seconds: float = 5.0
     soak_seconds: float = 300.0
     overload_seconds: float = 60.0
 
@@ -59,11 +59,11 @@ class Campaign:
         self.generator, artifacts = self.workshop.generator(), self.workshop.artifacts()
         made = [models.package(kind, artifacts, self.scratch) for kind in self.plan.kinds]
         for model in made:
-            for number in range(self.plan.rounds):
+            for _ in range(self.plan.rounds):
                 self.expected = self.measure_library(model)
                 for peer in self.plan.peers:
                     if model.kind.name in peer.asked:
-                        yield from self.measure_peer(peer, model, number)
+                        yield from self.measure_peer(peer, model)
         self.measure_images(artifacts)
         if packaged := [model for model in made if model.package]:
             try:
@@ -85,7 +85,7 @@ class Campaign:
         expected: models.Array = np.load(answers)
         return expected
 
-    def measure_peer(self, peer: peers.Peer, model: models.Model, number: int) -> Iterator[measure.Window]:
+    def measure_peer(self, peer: peers.Peer, model: models.Model) -> Iterator[measure.Window]:
         """Start a peer and ask it in each of its ways; what cannot be measured is noted and left out."""
         key = f"{peer.name}/{model.kind.name}"
         if model.package is None and "$package" in peer.settings.values():
@@ -100,12 +100,12 @@ class Campaign:
                 self.seen.ready.setdefault(key, []).append(server.ready_seconds)
                 for dialect in peer.asked[model.kind.name]:
                     asking = measure.Asking(peer.name, dialect, model, server)
-                    yield from self.measure_dialect(asking, last=number == self.plan.rounds - 1)
+                    yield from self.measure_dialect(asking)
         except (errors.ClusterError, *FAILURES) as error:
             self.miss(key, str(error) or type(error).__name__)
 
-    def measure_dialect(self, asking: measure.Asking, *, last: bool) -> Iterator[measure.Window]:
-        """The closed loops, and in the last round, when the capacity is known, the open one."""
+    def measure_dialect(self, asking: measure.Asking) -> Iterator[measure.Window]:
+        """The closed loops, and the open one at half of the capacity that they have shown so far."""
         name = asking.dialect.name
         key = f"{asking.peer}, {name}/{asking.model.kind.name}"
         if key in self.seen.missing:
@@ -116,7 +116,7 @@ class Campaign:
                 asking.check(2, self.expected)
             yield from self.windows(asking, self.closed_loads(asking.model.kind))
             capacity = self.seen.capacity(asking.peer, name, asking.model.kind.name)
-            if last and capacity:
+            if capacity:
                 half = loads.HALF.shortened(self.plan.open_seconds)
                 yield from self.windows(asking, [half], capacity)
         except FAILURES as error:

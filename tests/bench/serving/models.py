@@ -42,6 +42,10 @@ KINDS = (
         "network", "ONNX network of PatchTST's size: [512, 7] to [96, 7], 1.2 million parameters",
         "onnx", "network.onnx", "series.npy", "series", 64,
     ),
+    Kind(
+        "recurrent", "recurrent ONNX network: [128, 8] to [16], one GRU layer of 128",
+        "onnx", "recurrent.onnx", "steps.npy", "series", 64,
+    ),
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serin_services.package import manifest
-from serin_services.server import admission, batching, inference, schema, signature, trial
+from serin_services.server import admission, batching, inference, mode, schema, signature
 from support import http_site
 
 DOCUMENT = http_site.make_document(
@@ -161,7 +161,7 @@ def make_inference(model: Model, **parts: object) -> inference.Inference:
 
 
 async def test_a_deadline_ends_the_wait_and_not_the_batch(model: Model) -> None:
-    served = make_inference(model, verdict=trial.Verdict(batched=True))
+    served = make_inference(model, serving=mode.Mode(batched=True))
     model.go.clear()
     loop = asyncio.get_running_loop()
     first = asyncio.create_task(served.predict(row(1)))
@@ -178,9 +178,9 @@ async def test_a_deadline_ends_the_wait_and_not_the_batch(model: Model) -> None:
 
 @pytest.mark.parametrize("batched", [True, False])
 async def test_too_many_that_wait_are_refused(model: Model, batched: bool) -> None:
-    served = make_inference(model, verdict=trial.Verdict(batched=batched), door=admission.Admission(most=2))
+    served = make_inference(model, serving=mode.Mode(batched=batched), door=admission.Admission(most=2))
     model.go.clear()
-    size = 1 if batched else trial.INLINE_ROWS + 1
+    size = 1 if batched else mode.INLINE_ROWS + 1
     working = asyncio.create_task(served.predict(row(1, rows=size)))
     await begun(model)
     waiting = [asyncio.create_task(served.predict(row(value, rows=size))) for value in (2, 3)]
@@ -198,7 +198,7 @@ async def test_too_many_that_wait_are_refused(model: Model, batched: bool) -> No
 
 
 async def test_a_request_is_refused_where_another_waits_too_long_already(model: Model) -> None:
-    served = make_inference(model, verdict=trial.Verdict(inline_rows=0), door=admission.Admission(patience=0))
+    served = make_inference(model, serving=mode.Mode(inline_rows=0), door=admission.Admission(patience=0))
     model.go.clear()
     working = asyncio.create_task(served.predict(row(1)))
     await begun(model)
@@ -251,15 +251,15 @@ class Mixing:
 
 
 COSTS = {
-    "a row saves much among others": (trial.Costs(2e-3, 1e-3), 0, True),
-    "a row saves little among others": (trial.Costs(2e-3, 1.8e-3), 0, False),
-    "a row takes less than a hand-over": (trial.Costs(30e-6, 5e-6), 128, False),
-    "some rows fit into a turn of the loop": (trial.Costs(110e-6, 50e-6), 20, True),
+    "a row saves much among others": (mode.Costs(2e-3, 1e-3), 0, True),
+    "a row saves little among others": (mode.Costs(2e-3, 1.8e-3), 0, False),
+    "a row takes less than a hand-over": (mode.Costs(30e-6, 5e-6), 128, False),
+    "some rows fit into a turn of the loop": (mode.Costs(110e-6, 50e-6), 20, True),
 }
 
 
 @pytest.mark.parametrize(("costs", "inline_rows", "worth"), COSTS.values(), ids=COSTS)
-def test_what_a_row_costs_decides(costs: trial.Costs, inline_rows: int, worth: bool) -> None:
+def test_what_a_row_costs_decides(costs: mode.Costs, inline_rows: int, worth: bool) -> None:
     assert costs.inline_rows == inline_rows
     assert costs.worth_batching is worth
 
@@ -286,7 +286,7 @@ TRIALS = {
 
 @pytest.mark.parametrize(("document", "model", "batched"), TRIALS.values(), ids=TRIALS)
 def test_requests_are_predicted_together_where_it_helps(document: manifest.Manifest, model: Net, batched: bool) -> None:
-    assert trial.look(document, model).batched is batched
+    assert mode.choose(document, model).batched is batched
 
 
 def test_a_model_that_fails_for_made_up_rows_is_served_on_a_thread() -> None:
@@ -295,4 +295,4 @@ def test_a_model_that_fails_for_made_up_rows_is_served_on_a_thread() -> None:
         def predict(*_inputs: np.ndarray) -> tuple[np.ndarray, ...]:
             raise ValueError("only ever real rows")
 
-    assert trial.look(DOCUMENT, Picky()) == trial.Verdict(inline_rows=0, batched=False)
+    assert mode.choose(DOCUMENT, Picky()) == mode.Mode(inline_rows=0, batched=False)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from serin_services.package import manifest
-from serin_services.server import admission, inference, trial
+from serin_services.server import admission, inference, mode
 from support import http_site
 
 FEATURES = (manifest.Feature(name="a"), manifest.Feature(name="b"))
@@ -18,7 +18,7 @@ ROWS = http_site.make_document(
     outputs=(manifest.Tensor(name="value", dtype="float32", shape=(-1,)),),
 )
 ROW = {"rows": [[1, 2]]}
-THREADED = trial.Verdict(inline_rows=0)
+THREADED = mode.Mode(inline_rows=0)
 
 
 class Slow:
@@ -41,13 +41,13 @@ def slow() -> Iterator[Slow]:
 
 @pytest.fixture
 def served(slow: Slow) -> Iterator[http_site.Served]:
-    with http_site.serve(http_site.make_model(ROWS, slow.predict, parts=inference.Parts(verdict=THREADED))) as running:
+    with http_site.serve(http_site.make_model(ROWS, slow.predict, parts=inference.Parts(serving=THREADED))) as running:
         yield running
 
 
-@pytest.mark.parametrize("verdict", [THREADED, trial.Verdict()], ids=["by a thread", "on the event loop"])
-def test_one_too_many_is_told_when_to_come_back(slow: Slow, verdict: trial.Verdict) -> None:
-    parts = inference.Parts(door=admission.Admission(most=0), verdict=verdict)
+@pytest.mark.parametrize("serving", [THREADED, mode.Mode()], ids=["by a thread", "on the event loop"])
+def test_one_too_many_is_told_when_to_come_back(slow: Slow, serving: mode.Mode) -> None:
+    parts = inference.Parts(door=admission.Admission(most=0), serving=serving)
     with http_site.serve(http_site.make_model(ROWS, slow.predict, parts=parts)) as served:
         refused = served.call("/predict", ROW)
 
@@ -67,7 +67,7 @@ def test_an_answer_too_late_is_not_waited_for(served: http_site.Served, headers:
 
 
 def test_the_servers_own_deadline_holds_where_the_client_has_none(slow: Slow) -> None:
-    model = http_site.make_model(ROWS, slow.predict, parts=inference.Parts(verdict=THREADED))
+    model = http_site.make_model(ROWS, slow.predict, parts=inference.Parts(serving=THREADED))
     with http_site.serve(model, deadline_seconds=0.04) as served:
         assert served.call("/predict", ROW).status == 504
         assert served.call("/predict", ROW, x_request_timeout_ms="10000").status == 504

@@ -94,6 +94,10 @@ def make_tracer(kept: Kept, **environment: str) -> tracing.Tracer:
     return tracing.Tracer(provider, collectors.CLASSIFIER)
 
 
+def make_request(protocol: str = "http", headers: tracing.Headers = (), **ended: Any) -> tracing.Request:
+    return tracing.Request(protocol, b"r", 1.0, headers, **ended)
+
+
 @pytest.fixture
 def traced(kept: Kept) -> Iterator[tracing.Tracer]:
     tracer = make_tracer(kept)
@@ -103,7 +107,7 @@ def traced(kept: Kept) -> Iterator[tracing.Tracer]:
 
 def test_a_sampled_request_becomes_a_span_of_its_trace(kept: Kept, traced: tracing.Tracer) -> None:
     headers = [(b"traceparent", collectors.PARENT.encode()), (b"tracestate", b"a=1")]
-    said = traced.trace("http", b"r-1", 3, 100.0, 100.25, headers)
+    said = traced.trace(tracing.Request("http", b"r-1", 0.25, headers, rows=3), 100.25)
     traced.close(5)
 
     (span,) = kept.spans
@@ -129,12 +133,31 @@ def test_a_sampled_request_becomes_a_span_of_its_trace(kept: Kept, traced: traci
 def test_a_request_that_its_caller_did_not_sample_is_passed_on_without_a_span(
     kept: Kept, traced: tracing.Tracer
 ) -> None:
-    said = traced.trace("grpc", b"r", 1, 1.0, 2.0, [("traceparent", f"{collectors.PARENT[:-2]}00")])
+    said = traced.trace(make_request("grpc", [("traceparent", f"{collectors.PARENT[:-2]}00")]), 2.0)
     traced.close(5)
 
     assert kept.spans == []
     assert said.startswith(f"00-{TRACE_ID}-")
     assert said.endswith("-00")
+
+
+ENDS = {
+    "a refused one keeps its code, and the server is not to blame": ("400", False, "UNSET"),
+    "a failed one is an error": ("INTERNAL", True, "ERROR"),
+}
+
+
+@pytest.mark.parametrize(("code", "failed", "status"), ENDS.values(), ids=ENDS)
+def test_a_request_without_a_prediction_becomes_a_span_too(
+    code: str, failed: bool, status: str, kept: Kept, traced: tracing.Tracer
+) -> None:
+    sampled = [("traceparent", collectors.PARENT)]
+    traced.trace(make_request(headers=sampled, code=code, failed=failed), 2.0)
+    traced.close(5)
+
+    (span,) = kept.spans
+    assert (span.attributes["serin.code"], span.status.status_code.name) == (code, status)
+    assert "serin.rows" not in span.attributes
 
 
 SAMPLERS = {
@@ -150,7 +173,7 @@ SAMPLERS = {
 def test_requests_without_a_caller_are_sampled(environment: dict[str, str], least: int, most: int, kept: Kept) -> None:
     tracer = make_tracer(kept, **environment)
     for _ in range(400):
-        tracer.trace("http", b"r", 1, 1.0, 2.0, [])
+        tracer.trace(make_request(), 2.0)
     tracer.close(5)
 
     assert least <= len(kept.spans) <= most
@@ -166,7 +189,7 @@ def test_an_endpoint_that_hangs_does_not_hold_up_the_end(caplog: pytest.LogCaptu
             return super().export(spans)
 
     tracer = make_tracer(Hanging(), OTEL_TRACES_SAMPLER="always_on")
-    tracer.trace("http", b"r", 1, 1.0, 2.0, [])
+    tracer.trace(make_request(), 2.0)
     tracer.close(0.01)
     released.set()
 
@@ -176,7 +199,7 @@ def test_an_endpoint_that_hangs_does_not_hold_up_the_end(caplog: pytest.LogCaptu
 def test_a_name_from_the_environment_wins(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "theirs")
     tracer = make_tracer(kept, OTEL_SERVICE_NAME="theirs", OTEL_TRACES_SAMPLER="always_on")
-    tracer.trace("http", b"r", 1, 1.0, 2.0, [])
+    tracer.trace(make_request(), 2.0)
     tracer.close(5)
 
     assert kept.spans[0].resource.attributes["service.name"] == "theirs"

@@ -27,6 +27,7 @@ class Ended(NamedTuple):
     lines: list[dict[str, object]]
     metrics: str
     answers: list[dict[str, str]]
+    refusals: dict[str, str]
     spans: list[object]
 
 
@@ -43,6 +44,18 @@ def ask_grpc(stub: oip_grpc.GRPCInferenceServiceStub, request_id: str) -> dict[s
     tensor.contents.fp64_contents.extend(GOOD)
     _, call = stub.ModelInfer.with_call(request, metadata=[("traceparent", collectors.PARENT)])
     return dict(call.initial_metadata())
+
+
+def ask_wrongly(server: server_process.ServerProcess, stub: oip_grpc.GRPCInferenceServiceStub) -> dict[str, str]:
+    """Ask once over each protocol for what is refused, and give what both say of the trace, by the code."""
+    over_http = server.call("/predict", {"rows": [[1]]}, traceparent=collectors.PARENT)
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.ModelInfer(oip.ModelInferRequest(model_name="another"), metadata=[("traceparent", collectors.PARENT)])
+    metadata = dict(caught.value.initial_metadata())
+    return {
+        str(over_http.status): {name.lower(): value for name, value in over_http.headers.items()}["traceresponse"],
+        caught.value.code().name: metadata["traceresponse"],
+    }
 
 
 class Client(threading.Thread):
@@ -84,6 +97,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
         server.wait_until(200)
         with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
             stub = oip_grpc.GRPCInferenceServiceStub(channel)
+            refusals = ask_wrongly(server, stub)
             clients = [
                 Client("h", lambda request_id: ask_http(server, request_id)),
                 Client("g", lambda request_id: ask_grpc(stub, request_id)),
@@ -101,7 +115,8 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     answered = {
         name: protocol for client, protocol in zip(clients, ("http", "grpc"), strict=True) for name in client.answers
     }
-    return Ended(code, answered, lines, metrics, [*clients[0].answers.values(), *clients[1].answers.values()], spans)
+    answers = [answer for client in clients for answer in client.answers.values()]
+    return Ended(code, answered, lines, metrics, answers, refusals, spans)
 
 
 def read_spans(body: bytes) -> list[object]:
@@ -159,6 +174,18 @@ def test_every_sampled_request_is_a_span_and_its_answer_names_it(ended: Ended) -
 
     assert {span.trace_id.hex() for span in ended.spans} == {collectors.PARENT.split("-")[1]}
     assert {answer["traceresponse"] for answer in ended.answers} <= made
+
+
+def test_a_refused_request_is_a_span_with_its_code(ended: Ended) -> None:
+    codes = {
+        f"00-{span.trace_id.hex()}-{span.span_id.hex()}-01": attribute.value.string_value
+        for span in ended.spans
+        for attribute in span.attributes
+        if attribute.key == "serin.code"
+    }
+
+    assert set(ended.refusals) == {"400", "NOT_FOUND"}
+    assert codes == {said: code for code, said in ended.refusals.items()}
 
 
 def test_a_wrong_address_is_named_by_its_variable_and_never_quoted(tmp_path: Path) -> None:

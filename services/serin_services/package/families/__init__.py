@@ -13,7 +13,7 @@ from typing import get_args
 
 import numpy as np
 
-from serin_services.package import errors, formats, manifest, trial
+from serin_services.package import errors, formats, manifest, sandbox
 from serin_services.package.families import lightgbm, onnx, torch, tree_form, xgboost
 from serin_services.package.families.base import Array, Family, Inspection, OpenModel, Predictor
 
@@ -71,7 +71,7 @@ def open_model(family: Family, artifact: bytes, where: str) -> OpenModel:
     """
     if family.is_fragile:
         with located(where):
-            trial.check(family.name, artifact)
+            sandbox.check(family.name, artifact)
     return _open(family, family, where, lambda library: family.open(library, artifact))
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 import httptools
 
 from serin.api import names
-from serin_services.server import envelope, inference, schema, state, telemetry
+from serin_services.server import envelope, inference, schema, state, telemetry, tracing
 from serin_services.server.http import endpoints
 from serin_services.server.http.endpoints import Call, Endpoint
 from serin_services.server.http.messages import Request, Response
@@ -70,7 +70,7 @@ class Application:
 
     def fail(self, status: int, reason: str, message: str) -> Response:
         """Answer what is no request, or one that is not read to its end."""
-        error = schema_limit(status, reason, message)
+        error = schema.Limit(reason, message, status)
         return self._refuse(time.perf_counter(), self._ids.make(), endpoints.fail, error)
 
     def leaving(self) -> bool:
@@ -101,7 +101,7 @@ class Application:
             if request.method != b"POST":
                 return self._wrong_method(request, path_of(request.target), b"POST")
             if model is None:
-                return self._fail(asked, schema_limit(503, self._state.reason, self._state.message))
+                return self._fail(asked, schema.Limit(self._state.reason, self._state.message, 503))
             deadline = self._deadline(request.headers)
             if endpoint.is_slow(request):
                 return self._answer_later(asked, model, deadline)
@@ -152,7 +152,15 @@ class Application:
         return response
 
     def _fail(self, asked: Asked, error: Exception) -> Response:
-        return self._refuse(asked.started, asked.request_id or self._ids.make(), asked.endpoint.fail, error)
+        request_id = asked.request_id or self._ids.make()
+        response = self._refuse(asked.started, request_id, asked.endpoint.fail, error)
+        if self._model is not None and self._model.watch is not None:
+            seconds, headers = time.perf_counter() - asked.started, list(asked.request.headers.items())
+            code, failed = str(response.status), is_failure(response.status)
+            ended = tracing.Request("http", request_id, seconds, headers, code=code, failed=failed)
+            if trace := self._model.watch.miss(ended):
+                response.headers[envelope.TRACE_RESPONSE] = trace.encode()
+        return response
 
     def _refuse(self, started: float, request_id: bytes, make_body: Callable[..., bytes], error: Exception) -> Response:
         """Say what is wrong, and count it."""
@@ -160,7 +168,7 @@ class Application:
         response.headers.update(self._version)
         response.headers[envelope.REQUEST_ID] = request_id
         if self._model is not None:
-            outcome = "refused" if response.status < 500 else "failed"
+            outcome = "failed" if is_failure(response.status) else "refused"
             mismatch = isinstance(error, schema.Refusal) and error.mismatch
             seconds = time.perf_counter() - started
             counted = telemetry.Request("http", outcome, str(response.status), seconds, mismatch)
@@ -194,6 +202,11 @@ class Application:
         return None if seconds is None else asyncio.get_running_loop().time() + seconds
 
 
+def is_failure(status: int) -> bool:
+    """Whether the server is to blame."""
+    return status >= 500
+
+
 def asked_seconds(headers: dict[bytes, bytes]) -> float:
     """Read how long the client waits, in milliseconds or in gRPC's form (100m is a tenth of a second)."""
     if DEADLINE in headers:
@@ -211,11 +224,6 @@ def wrong_deadline(name: bytes, expected: str, got: bytes) -> schema.Refusal:
     """Refuse a deadline that cannot be read."""
     came = repr(got[:40].decode("latin-1"))
     return schema.Refusal("InvalidRequest", name.decode(), expected, came, mismatch=False)
-
-
-def schema_limit(status: int, reason: str, message: str) -> schema.Limit:
-    """Make an error of what HTTP alone knows."""
-    return schema.Limit(reason, message, status, "UNAVAILABLE")
 
 
 def path_of(target: bytes) -> bytes:

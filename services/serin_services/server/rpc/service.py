@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError, Message
 
 from serin.api import names
 from serin_services.package import manifest
-from serin_services.server import datatypes, envelope, inference, schema, state, telemetry, tensors
+from serin_services.server import datatypes, envelope, inference, schema, state, telemetry, tensors, tracing
 from serin_services.server.oip import open_inference_pb2 as oip
 from serin_services.server.rpc import calls, headers, messages
 
@@ -124,9 +124,7 @@ class InferenceService:
         seconds = self._count(asked, messages.Status.OK)
         if self._model.watch is not None:
             pairs = asked.call.headers.pairs
-            said = self._model.watch.see("grpc", asked.request_id, asked.inputs, answer, seconds, pairs)
-            if said:
-                asked.call.reply += headers.literal(envelope.TRACE_RESPONSE, said.encode())
+            self._trace(asked, self._model.watch.see("grpc", asked.request_id, asked.inputs, answer, seconds, pairs))
         return response
 
     def _fail(self, asked: Asked, error: Exception) -> messages.Failure:
@@ -145,14 +143,30 @@ class InferenceService:
                 log.error("request %s failed", request_id, exc_info=error)
                 text = f"the prediction failed; the log tells more of {request_id}"
                 failure = messages.Failure(messages.Status.INTERNAL, text)
-        self._count(asked, failure.status, mismatch=mismatch)
+        seconds = self._count(asked, failure.status, mismatch=mismatch)
+        if self._model.watch is not None:
+            failed = outcome_of(failure.status) == "failed"
+            pairs, code = asked.call.headers.pairs, failure.status.name
+            ended = tracing.Request("grpc", asked.request_id, seconds, pairs, code=code, failed=failed)
+            self._trace(asked, self._model.watch.miss(ended))
         return failure
+
+    @staticmethod
+    def _trace(asked: Asked, said: str | None) -> None:
+        """Answer with the trace context, if there is one."""
+        if said:
+            asked.call.reply += headers.literal(envelope.TRACE_RESPONSE, said.encode())
 
     def _count(self, asked: Asked, status: messages.Status, *, mismatch: bool = False) -> float:
         seconds = time.perf_counter() - asked.started
-        outcome = OUTCOMES.get(status, "refused")
+        outcome = outcome_of(status)
         self._model.telemetry.count_request(telemetry.Request("grpc", outcome, status.name, seconds, mismatch))
         return seconds
+
+
+def outcome_of(status: messages.Status) -> str:
+    """Say whether a call went well, and if not, whether the server is to blame."""
+    return OUTCOMES.get(status, "refused")
 
 
 def parse(kind: type[Any], message: bytes) -> Any:  # noqa: ANN401 - one of the protocol's messages

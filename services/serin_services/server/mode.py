@@ -27,7 +27,7 @@ INLINE_ROWS = 128
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class Mode:
     """How to serve a model: up to how many rows on the event loop, and whether requests are predicted together."""
 
     inline_rows: int = INLINE_ROWS
@@ -53,7 +53,7 @@ class Costs:
         return 0 if self.alone > INLINE_SECONDS else min(INLINE_ROWS, int(INLINE_SECONDS / self.together))
 
 
-def look(document: manifest.Manifest, predictor: families.Predictor) -> Verdict:
+def choose(document: manifest.Manifest, predictor: families.Predictor) -> Mode:
     """Decide by a measurement; a model that fails for made-up rows is served without taking any chance.
 
     Requests are predicted together where that is faster and gives the same numbers, and never those of trees.
@@ -64,7 +64,7 @@ def look(document: manifest.Manifest, predictor: families.Predictor) -> Verdict:
         batched = document.family not in TREES and costs.worth_batching and same_together(predictor, rows)
     except Exception as error:  # noqa: BLE001 - whatever a model does with made-up rows, it can be served
         log.info("made-up rows fail (%s), so each request is predicted alone and on a thread", error)
-        return Verdict(inline_rows=0)
+        return Mode(inline_rows=0)
     log.info(
         "a row takes %.0f us alone and %.0f us among %d: up to %d rows on the event loop, requests %s",
         costs.alone * 1e6,
@@ -73,7 +73,7 @@ def look(document: manifest.Manifest, predictor: families.Predictor) -> Verdict:
         costs.inline_rows,
         "together" if batched else "each alone",
     )
-    return Verdict(costs.inline_rows, batched)
+    return Mode(costs.inline_rows, batched)
 
 
 def make_row(inputs: tuple[manifest.Tensor, ...], seed: int) -> tuple[schema.Array, ...]:

@@ -50,12 +50,12 @@ class Helper:
         if self._process is None or self._process.poll() is not None:
             self.close()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "serin_services.package.trial", str(IDLE_SECONDS)],
+                [sys.executable, "-m", "serin_services.package.sandbox", str(IDLE_SECONDS)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )
             # So that it is gone once it has ended itself.
-            threading.Thread(target=self._process.wait, name="serin-trial", daemon=True).start()
+            threading.Thread(target=self._process.wait, name="serin-sandbox", daemon=True).start()
         given, answers = self._process.stdin, self._process.stdout
         assert given is not None  # noqa: S101 - it was asked for above
         assert answers is not None  # noqa: S101 - it was asked for above
