@@ -15,6 +15,23 @@ if TYPE_CHECKING:
 LABEL, CONFIDENCE = "label", "confidence"
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Texts:
+    """One of a few texts for each row, by its number; there are two forms of each, plain and behind its length."""
+
+    plain: tuple[bytes, ...]
+    framed: tuple[bytes, ...]
+    chosen: list[int]
+
+    def listed(self) -> list[bytes]:
+        """Give each row's text."""
+        return [self.plain[index] for index in self.chosen]
+
+    def packed(self) -> bytes:
+        """Give each row's text behind its length in four bytes."""
+        return b"".join([self.framed[index] for index in self.chosen])
+
+
 @dataclasses.dataclass(frozen=True)
 class Output:
     """One output as the protocol's metadata has it, and where its values come from."""
@@ -22,7 +39,7 @@ class Output:
     name: str
     datatype: str
     shape: tuple[int, ...]
-    values: Callable[["inference.Answer"], schema.Array | list[bytes]]
+    values: Callable[["inference.Answer"], "schema.Array | Texts"]
 
 
 class Outputs:
@@ -31,12 +48,13 @@ class Outputs:
     def __init__(self, document: manifest.Manifest) -> None:
         outputs = [make_output(index, tensor) for index, tensor in enumerate(document.outputs)]
         if document.classes:
-            labels = [label.encode() for label in document.classes]
+            labels = tuple(label.encode() for label in document.classes)
+            frames = tuple(len(label).to_bytes(4, "little") + label for label in labels)
             outputs = [
-                Output(LABEL, datatypes.TEXT, (manifest.ANY,), lambda answer: [labels[i] for i in answer.chosen]),
                 Output(
-                    CONFIDENCE, "FP32", (manifest.ANY,), lambda answer: answer.outputs[0].max(axis=1).astype(np.float32)
+                    LABEL, datatypes.TEXT, (manifest.ANY,), lambda answer: Texts(labels, frames, answer.listed()[0])
                 ),
+                Output(CONFIDENCE, "FP32", (manifest.ANY,), lambda answer: np.asarray(answer.confidences, np.float32)),
                 *(output for output in outputs if output.name not in {LABEL, CONFIDENCE}),
             ]
         self.all = tuple(outputs)
@@ -73,15 +91,11 @@ def make_output(index: int, tensor: manifest.Tensor) -> Output:
     return Output(tensor.name, datatypes.name_of(tensor.dtype), tensor.shape, values)
 
 
-def shape_of(values: schema.Array | list[bytes]) -> list[int]:
+def shape_of(values: schema.Array | Texts) -> list[int]:
     """Give the shape of an output's values."""
-    return [len(values)] if isinstance(values, list) else list(values.shape)
+    return [len(values.chosen)] if isinstance(values, Texts) else list(values.shape)
 
 
-def raw_content(values: schema.Array | list[bytes]) -> bytes:
+def raw_content(values: schema.Array | Texts) -> bytes:
     """Write numbers as they lie in memory, and texts each behind its length in four bytes."""
-    if isinstance(values, list):
-        # There are as many different ones as classes, however many rows.
-        framed = {text: len(text).to_bytes(4, "little") + text for text in set(values)}
-        return b"".join([framed[text] for text in values])
-    return values.tobytes()
+    return values.packed() if isinstance(values, Texts) else values.tobytes()

@@ -1,7 +1,8 @@
 """Predicts requests together that come while the model is at work: a batch forms only where something waits anyway.
 
 One batch runs at a time, on a thread; what arrives meanwhile is the next one. So there is no timer, and a request that
-comes alone is predicted alone and at once.
+comes alone is predicted alone and at once: on the event loop where that takes little, since a thread's hand-over would take
+longer than the prediction, and what arrives meanwhile waits in its sockets and is read together.
 """
 
 import asyncio
@@ -44,10 +45,14 @@ class Waiting:
 
 
 class Batcher:
-    """Collects requests on the event loop and predicts them on a pool's thread, at most `most` rows together."""
+    """Collects requests on the event loop and predicts them on a pool's thread, at most `most` rows together.
 
-    def __init__(self, predict: Predict, pool: futures.Executor, most: int = MOST_ROWS) -> None:
+    One that is alone and has at most `inline_rows` is predicted on the event loop.
+    """
+
+    def __init__(self, predict: Predict, pool: futures.Executor, most: int = MOST_ROWS, inline_rows: int = 0) -> None:
         self.most = most
+        self._inline_rows = inline_rows
         self._predict = predict
         self._pool = pool
         self._waiting: collections.deque[Waiting] = collections.deque()
@@ -71,9 +76,15 @@ class Batcher:
         """Begin the next batch, if anybody waits."""
         batch = self._take()
         self._running = bool(batch)
-        if batch:
-            run = asyncio.get_running_loop().run_in_executor(self._pool, self._run, [each.inputs for each in batch])
-            run.add_done_callback(lambda done: self._deliver(batch, done))
+        if not batch:
+            return
+        if len(batch) == 1 and batch[0].rows <= self._inline_rows:
+            self._give(batch, [self._run_alone(batch[0].inputs)])
+            # Not at once: the loop has been kept from reading what came meanwhile.
+            asyncio.get_running_loop().call_soon(self._start)
+            return
+        run = asyncio.get_running_loop().run_in_executor(self._pool, self._run, [each.inputs for each in batch])
+        run.add_done_callback(lambda done: self._deliver(batch, done))
 
     def _take(self) -> list[Waiting]:
         """Take the oldest request and those behind it that fit to it, in their order."""
@@ -93,9 +104,14 @@ class Batcher:
         return batch
 
     def _deliver(self, batch: list[Waiting], done: "asyncio.Future[list[Result]]") -> None:
-        """Give each request its own result, and begin the next batch."""
+        """Take a thread's results, and begin the next batch."""
         error = done.exception()
-        results: list[Result] = [RuntimeError(str(error))] * len(batch) if error else done.result()
+        self._give(batch, [RuntimeError(str(error))] * len(batch) if error else done.result())
+        self._start()
+
+    @staticmethod
+    def _give(batch: list[Waiting], results: list[Result]) -> None:
+        """Give each request its own result."""
         for request, result in zip(batch, results, strict=True):
             if request.answer.done():
                 continue
@@ -103,7 +119,6 @@ class Batcher:
                 request.answer.set_exception(result)
             else:
                 request.answer.set_result(result)
-        self._start()
 
     def _run(self, requests: list[Arrays]) -> list[Result]:
         """Predict requests together; if that fails, each alone, so that one cannot spoil the others."""

@@ -14,6 +14,7 @@ from prometheus_client import core, registry
 
 from serin.api import metrics
 from serin_services.package import manifest
+from serin_services.server import schema
 
 # The answer's code that each outcome has at the start, so that every protocol and outcome begins at 0.
 FIRST_CODES = {
@@ -46,6 +47,7 @@ class Histogram:
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = list(bounds)
+        self._ends = np.array(bounds)
         self._names = [*map(str, map(float, bounds)), "+Inf"]
         self._counts = [0] * len(self._names)
         self._sum = 0.0
@@ -55,14 +57,14 @@ class Histogram:
         self._counts[bisect.bisect_left(self._bounds, value)] += 1
         self._sum += value
 
-    def observe_many(self, values: Sequence[float]) -> None:
+    def observe_many(self, values: Sequence[float] | schema.Array) -> None:
         """Count many values."""
         if len(values) <= FEW_ROWS:
             for value in values:
                 self.observe(value)
             return
         given = np.asarray(values)
-        found = np.bincount(np.searchsorted(self._bounds, given), minlength=len(self._counts))
+        found = np.bincount(np.searchsorted(self._ends, given), minlength=len(self._counts))
         self._counts = [own + more for own, more in zip(self._counts, found.tolist(), strict=True)]
         self._sum += float(given.sum())
 
@@ -97,7 +99,9 @@ class Telemetry(registry.Collector):
         if request.mismatch:
             self._mismatches += 1
 
-    def count_predictions(self, classes: Sequence[int], confidences: Sequence[float]) -> None:
+    def count_predictions(
+        self, classes: Sequence[int] | schema.Array, confidences: Sequence[float] | schema.Array
+    ) -> None:
         """Count rows by the class that was answered, with its probability."""
         if len(classes) <= FEW_ROWS:
             for chosen in classes:

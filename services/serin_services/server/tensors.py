@@ -94,6 +94,6 @@ def make_response(
         if raw:
             response.raw_output_contents.append(answers.raw_content(values))
         else:
-            flat = values if isinstance(values, list) else values.reshape(-1).tolist()
+            flat = values.listed() if isinstance(values, answers.Texts) else values.reshape(-1).tolist()
             getattr(made.contents, FIELDS[output.datatype]).extend(flat)
     return response

@@ -19,14 +19,8 @@ class Answered(Protocol):
         """One array for each output."""
         ...
 
-    @property
-    def chosen(self) -> Sequence[int]:
-        """The number of each row's class, for a classification."""
-        ...
-
-    @property
-    def confidences(self) -> Sequence[float]:
-        """The probability of each row's class."""
+    def listed(self) -> tuple[Sequence[int], Sequence[float]]:
+        """The number of each row's class with its probability, for a classification."""
         ...
 
 
@@ -54,6 +48,7 @@ class Watch:
         if isinstance(request_id, str):
             request_id = request_id.encode()
         if self._log is not None:
+            chosen, confidences = answer.listed()
             self._log.offer(
                 records.Record(
                     request_id,
@@ -62,8 +57,8 @@ class Watch:
                     seconds,
                     inputs,
                     answer.outputs,
-                    answer.chosen,
-                    answer.confidences,
+                    chosen,
+                    confidences,
                     headers,
                 )
             )

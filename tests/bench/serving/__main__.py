@@ -55,7 +55,7 @@ def read(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round and a short soak: does it all work?")
     parser.add_argument("--rounds", type=int, default=campaign.Plan.rounds, help="how often each peer has its turn")
     parser.add_argument("--peers", default="", help="only those whose names contain one of these, by comma")
-    parser.add_argument("--models", default="", help="only these, by comma: xgboost, lightgbm, network, recurrent")
+    parser.add_argument("--models", default="", help="only these, by comma: xgboost, lightgbm, network, perceptron")
     parser.add_argument("--again", action="store_true", help="measure nothing: print and write the last run again")
     parser.add_argument("--no-page", action="store_true", help="leave docs/benchmarks.md as it is")
     return parser.parse_args(words)

@@ -63,7 +63,7 @@ class Workshop:
 
     def artifacts(self) -> Path:
         """The folder of trained models and sample inputs. Raises `ClusterError` when they cannot be made."""
-        scripts = [APPS / "train.py", APPS / "network.py", APPS / "recurrent.py"]
+        scripts = [APPS / "train.py", APPS / "network.py", APPS / "perceptron.py"]
 
         def make(draft: Path) -> None:
             step = "train the models"

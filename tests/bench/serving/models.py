@@ -43,8 +43,8 @@ KINDS = (
         "onnx", "network.onnx", "series.npy", "series", 64,
     ),
     Kind(
-        "recurrent", "recurrent ONNX network: [128, 8] to [16], one GRU layer of 128",
-        "onnx", "recurrent.onnx", "steps.npy", "series", 64,
+        "perceptron", "wide ONNX perceptron: 49 features, 3 layers of 1,024, 2.2 million parameters",
+        "onnx", "perceptron.onnx", "rows.npy", "rows", 64,
     ),
 )  # fmt: skip
 

@@ -88,23 +88,23 @@ SERIN_START = ("$bin/python", "-m", "serin_services.server")
 SERIN_TABLES = (dialects.SERIN_JSON, dialects.OIP_JSON, dialects.OIP_BINARY, dialects.OIP_GRPC)
 SERIN_NETWORK = (dialects.OIP_JSON, dialects.OIP_BINARY, dialects.OIP_GRPC)
 # Only to show what batches do; the other servers are compared by the first three models.
-SERIN_RECURRENT = (dialects.OIP_BINARY,)
+SERIN_PERCEPTRON = (dialects.OIP_BINARY,)
 UVICORN = ("$bin/python", "-m", "uvicorn", "fastapi_app:app", "--port", "$http", "--no-access-log")
 UVICORN_FAST = ("--loop", "uvloop", "--http", "httptools")
 
 PEERS = (
     Peer(
         "Serin", "server-$family", SERIN_START, "/readyz",
-        {**both(SERIN_TABLES, SERIN_NETWORK), "recurrent": SERIN_RECURRENT}, SERIN,
+        {**both(SERIN_TABLES, SERIN_NETWORK), "perceptron": SERIN_PERCEPTRON}, SERIN,
         note="as its image starts it, but with a longer limit on waiting, since no peer has one",
     ),
     Peer(
         "Serin, batching off", "server-$family", SERIN_START, "/readyz",
-        {"network": (dialects.OIP_JSON,), "recurrent": SERIN_RECURRENT}, {**SERIN, "SERIN_BATCHING": "off"},
+        {"network": (dialects.OIP_JSON,), "perceptron": SERIN_PERCEPTRON}, {**SERIN, "SERIN_BATCHING": "off"},
     ),
     Peer(
         "Serin, batching on", "server-$family", SERIN_START, "/readyz",
-        {"network": (dialects.OIP_JSON,), "recurrent": SERIN_RECURRENT}, {**SERIN, "SERIN_BATCHING": "on"},
+        {"network": (dialects.OIP_JSON,), "perceptron": SERIN_PERCEPTRON}, {**SERIN, "SERIN_BATCHING": "on"},
     ),
     Peer(
         "FastAPI", "bench-fastapi", (*UVICORN, *UVICORN_FAST), "/ready",

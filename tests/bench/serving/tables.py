@@ -135,6 +135,7 @@ def of_soak(seen: Results) -> Table:
     rows = [
         [
             str(number + 1),
+            f"{middle(targets.busy, part):.0f} %",
             f"{middle(targets.memory, part):.1f}",
             f"{middle(targets.p50, part):.2f}",
             f"{middle(targets.p99, part):.2f}",
@@ -144,7 +145,7 @@ def of_soak(seen: Results) -> Table:
     ]
     asked = f"{seen.soak[0].model} by {seen.soak[0].dialect}" if seen.soak else ""
     title = f"Serin's soak: {asked} at 80 % of its capacity"
-    return Table(title, ("minute" if size > 1 else "window", "MB", "p50 ms", "p99 ms", "errors"), rows)
+    return Table(title, ("minute" if size > 1 else "window", "of the core", "MB", "p50 ms", "p99 ms", "errors"), rows)
 
 
 def of_images(seen: Results) -> Table:

@@ -71,6 +71,11 @@ def per_second(window: Window) -> float:
     return window.per_second
 
 
+def busy(window: Window) -> float:
+    """The server's share of a core in percent."""
+    return window.cpu * window.per_second / 1e4
+
+
 def memory(window: Window) -> float:
     """Resident memory in MB."""
     return window.memory
@@ -270,9 +275,9 @@ def of_images(model: str, title: str) -> list[Target]:
     ]  # fmt: skip
 
 
-# Of the recurrent network Serin makes batches by itself; of the other it does not, so it is made to.
+# Of the perceptron Serin makes batches by itself; of the other it does not, so it is made to.
 BATCHES = (
-    ("recurrent network", SERIN, BINARY, "recurrent"),
+    ("wide perceptron", SERIN, BINARY, "perceptron"),
     ("PatchTST's size, batches forced on", FORCED, OIP, "network"),
 )
 

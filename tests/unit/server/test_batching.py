@@ -129,9 +129,52 @@ async def test_who_has_left_stands_in_no_batch(model: Model, pool: futures.Execu
     assert model.sizes == [1, 1]
 
 
+@pytest.mark.parametrize(
+    ("inline_rows", "together", "on_the_loop"),
+    [
+        pytest.param(1, [1], True, id="one short request alone stays on the event loop"),
+        pytest.param(1, [1, 1], False, id="two are a batch, on a thread"),
+        pytest.param(1, [2], False, id="a longer one goes to the thread"),
+        pytest.param(0, [1], False, id="where a row takes long, all go to the thread"),
+    ],
+)
+async def test_what_is_short_and_alone_needs_no_thread(
+    inline_rows: int, together: list[int], on_the_loop: bool, pool: futures.Executor
+) -> None:
+    threads: list[int] = []
+
+    def predict(*inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        threads.append(threading.get_ident())
+        return (inputs[0] * 2,)
+
+    batcher = batching.Batcher(predict, pool, inline_rows=inline_rows)
+
+    results = await asyncio.gather(*(batcher.add(row(number, rows=rows)) for number, rows in enumerate(together)))
+
+    assert [float(result[0][0, 0]) for result in results] == [2 * number for number in range(len(together))]
+    assert len(threads) == 1
+    assert (threads[0] == threading.get_ident()) is on_the_loop
+
+
+async def test_what_comes_while_the_loop_predicts_is_the_next_batch(model: Model, pool: futures.Executor) -> None:
+    batcher = batching.Batcher(model.predict, pool, inline_rows=1)
+    first = batcher.add(row(1))
+    others: list[asyncio.Future[batching.Arrays]] = []
+    first.add_done_callback(lambda _: others.extend(batcher.add(row(value)) for value in (2, 3)))
+
+    await first
+    results = await asyncio.gather(*others)
+
+    assert [float(result[0][0, 0]) for result in results] == [4, 6]
+    assert model.sizes == [1, 2]
+
+
 @settings(deadline=None, max_examples=20)
-@given(st.lists(st.tuples(st.integers(1, 5), st.booleans(), st.integers(0, 3)), min_size=1, max_size=60))
-def test_no_request_gets_another_ones_result(requests: list[tuple[int, bool, int]]) -> None:
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.booleans(), st.integers(0, 3)), min_size=1, max_size=60),
+    st.sampled_from([0, 1, 3]),
+)
+def test_no_request_gets_another_ones_result(requests: list[tuple[int, bool, int]], inline_rows: int) -> None:
     """Each request has numbers of its own; some leave, and they come in any rhythm."""
 
     async def run() -> None:
@@ -146,7 +189,7 @@ def test_no_request_gets_another_ones_result(requests: list[tuple[int, bool, int
                 return
             np.testing.assert_array_equal((await answer)[0], inputs[0] * 2)
 
-        batcher = batching.Batcher(Model().predict, pool, most=8)
+        batcher = batching.Batcher(Model().predict, pool, most=8, inline_rows=inline_rows)
         async with asyncio.TaskGroup() as tasks:
             for number, (rows, leaves, turns) in enumerate(requests):
                 tasks.create_task(ask(number, rows, leaves, turns))
@@ -161,7 +204,7 @@ def make_inference(model: Model, **parts: object) -> inference.Inference:
 
 
 async def test_a_deadline_ends_the_wait_and_not_the_batch(model: Model) -> None:
-    served = make_inference(model, serving=mode.Mode(batched=True))
+    served = make_inference(model, serving=mode.Mode(inline_rows=0, batched=True))
     model.go.clear()
     loop = asyncio.get_running_loop()
     first = asyncio.create_task(served.predict(row(1)))
@@ -178,23 +221,22 @@ async def test_a_deadline_ends_the_wait_and_not_the_batch(model: Model) -> None:
 
 @pytest.mark.parametrize("batched", [True, False])
 async def test_too_many_that_wait_are_refused(model: Model, batched: bool) -> None:
-    served = make_inference(model, serving=mode.Mode(batched=batched), door=admission.Admission(most=2))
+    served = make_inference(model, serving=mode.Mode(inline_rows=0, batched=batched), door=admission.Admission(most=2))
     model.go.clear()
-    size = 1 if batched else mode.INLINE_ROWS + 1
-    working = asyncio.create_task(served.predict(row(1, rows=size)))
+    working = asyncio.create_task(served.predict(row(1)))
     await begun(model)
-    waiting = [asyncio.create_task(served.predict(row(value, rows=size))) for value in (2, 3)]
+    waiting = [asyncio.create_task(served.predict(row(value))) for value in (2, 3)]
     await asyncio.sleep(0)
 
     with pytest.raises(schema.Limit) as caught:
-        await served.predict(row(4, rows=size))
+        await served.predict(row(4))
     model.go.set()
     answers = await asyncio.gather(working, *waiting)
 
     assert (caught.value.http_status, caught.value.grpc_code) == (429, "RESOURCE_EXHAUSTED")
     assert caught.value.retry_after == 1
     assert [float(answer.outputs[0][0, 0]) for answer in answers] == [2, 4, 6]
-    assert float((await served.predict(row(4, rows=size))).outputs[0][0, 0]) == 8
+    assert float((await served.predict(row(4))).outputs[0][0, 0]) == 8
 
 
 async def test_a_request_is_refused_where_another_waits_too_long_already(model: Model) -> None:

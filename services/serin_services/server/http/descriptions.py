@@ -40,7 +40,7 @@ def labels(document: manifest.Manifest) -> Describe:
         scores = answer.outputs[0].tolist()
         return [
             Prediction(classes[index], confidence, dict(zip(classes, row, strict=True)))
-            for index, confidence, row in zip(answer.chosen, answer.confidences, scores, strict=True)
+            for index, confidence, row in zip(*answer.listed(), scores, strict=True)
         ]
 
     return describe

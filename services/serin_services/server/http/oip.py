@@ -148,7 +148,7 @@ class Writer:
                 parts.append(answers.raw_content(values))
                 tensor.parameters = {BINARY_SIZE: len(parts[-1])}
             else:
-                tensor.data = [text.decode() for text in values] if isinstance(values, list) else flat_list(values)
+                tensor.data = flat_list(values)
             written.append(tensor)
         own_id = request_id.decode() if self.id is None else self.id
         body: bytes = encode(InferResponse(*self.names, own_id, written))
@@ -275,8 +275,10 @@ def binary_outputs(document: InferRequest | AnyInferRequest, chosen: tuple[answe
     )
 
 
-def flat_list(values: Array) -> list[Any]:
+def flat_list(values: Array | answers.Texts) -> list[Any]:
     """Give the values of an output in their order."""
+    if isinstance(values, answers.Texts):
+        return [text.decode() for text in values.listed()]
     flat: list[Any] = values.reshape(-1).tolist()
     return flat
 

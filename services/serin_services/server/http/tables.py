@@ -116,7 +116,7 @@ def make_columns(document: manifest.Manifest, answer: inference.Answer) -> dict[
     first = answer.outputs[0]
     columns: dict[str, Column] = {}
     if document.classes:
-        columns["label"] = [document.classes[index] for index in answer.chosen]
+        columns["label"] = [document.classes[index] for index in answer.listed()[0]]
         columns["confidence"] = np.array(answer.confidences, dtype=first.dtype)
         columns |= spread("probability", first, document.classes)
     elif document.quantiles:

@@ -127,7 +127,8 @@ class Call(streams.Stream):
         if found is None:
             return None
         end, compressed = found
-        message = bytes(self._body[messages.PREFIX_BYTES : end])
+        # By a view, since a slice of a bytearray would be a copy of its own.
+        message = bytes(memoryview(self._body)[messages.PREFIX_BYTES : end])
         self._body = self._body[end:]
         if compressed:
             encoding = self.headers.by_name.get(b"grpc-encoding", b"identity")

@@ -73,15 +73,14 @@ class Graph:
         hidden = self.add("Gelu", self.linear(attended, WIDTH, HIDDEN))
         return self.normalize(self.add("Add", attended, self.linear(hidden, HIDDEN, WIDTH)))
 
-    def finish(self, given: tuple[int, ...], wanted: tuple[int, ...]) -> onnx.ModelProto:
-        """Make the model: `series` of a shape for each row in, `forecast` of another out."""
-        made = helper.make_graph(
-            self.nodes,
-            "bench",
-            [helper.make_tensor_value_info("series", onnx.TensorProto.FLOAT, ["batch", *given])],
-            [helper.make_tensor_value_info("forecast", onnx.TensorProto.FLOAT, ["batch", *wanted])],
-            self.weights,
-        )
+    def finish(self, given: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...]]) -> onnx.ModelProto:
+        """Make the model, given its inputs and outputs with the shape of each row."""
+
+        def describe(tensors: dict[str, tuple[int, ...]]) -> list[onnx.ValueInfoProto]:
+            kind = onnx.TensorProto.FLOAT
+            return [helper.make_tensor_value_info(name, kind, ["batch", *shape]) for name, shape in tensors.items()]
+
+        made = helper.make_graph(self.nodes, "bench", describe(given), describe(wanted), self.weights)
         model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
         onnx.checker.check_model(model, full_check=True)
         return model
@@ -103,9 +102,9 @@ def make() -> onnx.ModelProto:
     flat = graph.add("Reshape", tokens, graph.constant([-1, CHANNELS, PATCHES * WIDTH]))
     ahead = graph.add("Transpose", graph.linear(flat, PATCHES * WIDTH, HORIZON), perm=[0, 2, 1])
     graph.add("Add", ahead, mean, name="forecast")
-    return graph.finish((TIME, CHANNELS), (HORIZON, CHANNELS))
+    return graph.finish({"series": (TIME, CHANNELS)}, {"forecast": (HORIZON, CHANNELS)})
 
 
-def draw_series(count: int, time: int = TIME, channels: int = CHANNELS) -> np.ndarray:
+def draw_series(count: int) -> np.ndarray:
     """Draw series that wander as prices do."""
-    return np.random.default_rng(6).normal(size=(count, time, channels)).cumsum(axis=1).round(4)
+    return np.random.default_rng(6).normal(size=(count, TIME, CHANNELS)).cumsum(axis=1).round(4)

@@ -10,7 +10,7 @@ import lightgbm
 import network
 import numpy as np
 import onnx
-import recurrent
+import perceptron
 import xgboost
 
 FEATURES, TREES, DEPTH = 49, 200, 6
@@ -47,10 +47,9 @@ def main(folder: pathlib.Path) -> None:
     boosted.save_model(folder / "xgboost.ubj")
     light.save_model(folder / "lightgbm.txt")
     onnx.save(network.make(), folder / "network.onnx")
-    onnx.save(recurrent.make(), folder / "recurrent.onnx")
+    onnx.save(perceptron.make(FEATURES), folder / "perceptron.onnx")
     np.save(folder / "rows.npy", draw_rows(SAMPLE_ROWS, 4))
     np.save(folder / "series.npy", network.draw_series(64))
-    np.save(folder / "steps.npy", network.draw_series(64, recurrent.TIME, recurrent.CHANNELS))
 
 
 if __name__ == "__main__":
