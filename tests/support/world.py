@@ -273,6 +273,10 @@ class World:
         try:
             yield name
         finally:
+            # Routes go before the pods, and before the operator could make them again: the gateway would lay a route
+            # without pods out anew, perhaps just when it does so for a test that counts its answers (decision 10).
+            self.kubectl("-n", name, "delete", "modeldeployments", "--all", "--cascade=orphan", code=None)
+            self.kubectl("-n", name, "delete", "httproutes", "--all", "--wait=false", code=None)
             self.where.cluster.delete(f"/api/v1/namespaces/{name}")
 
     def find(self, kind: str, namespace: str, selector: str = "") -> list[Object]:
