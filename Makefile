@@ -37,7 +37,7 @@ unit: venv  ## the fast tests alone
 	$(RUN)pytest tests/unit tests/contract
 
 test: check  ## everything, on a real cluster that it starts itself
-	$(RUN)pytest tests/system tests/cluster
+	$(RUN)python tools/suite.py
 
 demo: venv  ## a good version goes to production and a bad one comes back, on a real cluster
 	$(RUN)serin demo --cluster $(CLUSTER) $(if $(REGISTRY),--registry $(REGISTRY))

@@ -10,6 +10,7 @@ from support import handed_over
 from support import world as worlds
 
 ONNX, TORCH = "2.0.0", "2.1.0"
+QUICK = worlds.make_canary(steps=[{"weight": 25, "duration": "3s"}, {"weight": 100}], bake="2s")
 
 
 def publish(world: worlds.World, package: folder.Package) -> str:
@@ -31,11 +32,11 @@ def test_versions_of_every_family_take_over_from_each_other(model: worlds.Model,
     images = {version: publish(model.world, package) for version, package in packages.items()}
     samples = rows.make_samples(data, [*models.train(data), network, exported])
 
-    model.apply("1.0.0")
+    model.apply("1.0.0", strategy=QUICK)
     model.wait_stable("1.0.0")
     with model.traffic(rate=60, grpc_share=0.5, samples=samples) as replay:
         for version in ("1.1.0", ONNX, TORCH):
-            model.apply(version, image=images.get(version))
+            model.apply(version, strategy=QUICK, image=images.get(version))
             model.wait_stable(version, 120)
 
     total = replay.ledger.total()
