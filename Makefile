@@ -45,7 +45,7 @@ demo: venv  ## a good version goes to production and a bad one comes back, on a 
 bench: venv  ## measure the figures and write docs/benchmarks.md
 	$(RUN)python -m pytest tests/bench
 
-bench-serving: venv  ## measure the model server and its peers (45 minutes; ARGS=--quick: a few)
+bench-serving: venv  ## measure the model server and its peers (an hour; ARGS=--quick: ten minutes)
 	PYTHONPATH=tests $(RUN)python -m bench.serving $(ARGS)
 
 clean:  ## remove the environment and caches of the tree (the cluster's cache stays)

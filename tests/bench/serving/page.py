@@ -17,6 +17,9 @@ times are the generator's; MB is resident memory. Each figure is the median of r
 servers, and a server is measured only once its answer has been held against the library's. Open loops draw the times
 of their requests before they are sent and count latency from them, over 64 connections. "The bare call" is the fastest
 form of the model at that number of rows. Decision 0078 says why it is measured so.
+
+"Capacity" is what 16 or 64 connections reach, each asking again as soon as it is answered, so that many requests are
+read in one turn of the server's loop. In an open loop they come one by one and cost more each, which the soak's table shows.
 """
 
 
