@@ -36,7 +36,7 @@ check: venv  ## lint, types, import rules, generated files, chart, unit and cont
 unit: venv  ## the fast tests alone
 	$(RUN)pytest tests/unit tests/contract
 
-test: check  ## everything, on a real cluster that it starts itself
+test: venv  ## everything: the checks, and the tests on a real cluster that it starts itself
 	$(RUN)python tools/suite.py
 
 demo: venv  ## a good version goes to production and a bad one comes back, on a real cluster
