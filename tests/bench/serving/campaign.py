@@ -23,6 +23,7 @@ from . import environments, images, loads, measure, models, peers, processes, re
 FAILURES = (processes.NotServedError, OSError, psutil.Error, http.client.HTTPException, LookupError, ValueError)
 # The model of the soak and the overload.
 STRESSED = "xgboost"
+STALL_SECONDS = 5
 LIBRARY_ROWS = (1, 8, 64, 1024)
 
 
@@ -62,6 +63,7 @@ class Campaign:
         made = [models.package(kind, artifacts, self.scratch) for kind in self.plan.kinds]
         for model in made:
             for _ in range(self.plan.rounds):
+                self.measure_stalls()
                 self.expected = self.measure_library(model)
                 for peer in self.plan.peers:
                     if model.kind.name in peer.asked:
@@ -72,6 +74,19 @@ class Campaign:
                 yield from self.stress(stressed[0])
             except FAILURES as error:
                 self.miss("soak and overload", str(error) or type(error).__name__)
+
+    def measure_stalls(self) -> None:
+        """See how often the machine itself stands still, on the servers' core and on the generator's."""
+        for core, name in ((processes.SERVER_CORE, "servers'"), (processes.CLIENT_CORE, "generator's")):
+            argv = (
+                "taskset",
+                "-c",
+                str(core),
+                sys.executable,
+                str(environments.APPS / "stalls.py"),
+                str(STALL_SECONDS),
+            )
+            self.seen.stalls.setdefault(name, []).append(json.loads(environments.run(*argv)))
 
     def measure_library(self, model: models.Model) -> models.Array:
         """Time the bare calls on the servers' core, and give what the library answers."""

@@ -24,6 +24,8 @@ class Results:
     images: dict[str, float] = dataclasses.field(default_factory=dict)
     # Why something has no figures, by peer and model.
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
+    # Of each round and core: the share of time in which the machine stood still, and for how many ms at most.
+    stalls: dict[str, list[dict[str, float]]] = dataclasses.field(default_factory=dict)
     # How long it was measured, in words.
     plan: str = ""
 
