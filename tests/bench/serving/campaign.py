@@ -76,17 +76,15 @@ class Campaign:
                 self.miss("soak and overload", str(error) or type(error).__name__)
 
     def measure_stalls(self) -> None:
-        """See how often the machine itself stands still, on the servers' core and on the generator's."""
-        for core, name in ((processes.SERVER_CORE, "servers'"), (processes.CLIENT_CORE, "generator's")):
-            argv = (
-                "taskset",
-                "-c",
-                str(core),
-                sys.executable,
-                str(environments.APPS / "stalls.py"),
-                str(STALL_SECONDS),
-            )
-            self.seen.stalls.setdefault(name, []).append(json.loads(environments.run(*argv)))
+        """See how often the machine itself stands still while both the servers' core and the generator's are busy."""
+        script = [sys.executable, str(environments.APPS / "stalls.py"), str(STALL_SECONDS)]
+        cores = {"servers'": processes.SERVER_CORE, "generator's": processes.CLIENT_CORE}
+        running = {
+            name: subprocess.Popen(["taskset", "-c", str(core), *script], stdout=subprocess.PIPE)
+            for name, core in cores.items()
+        }
+        for name, process in running.items():
+            self.seen.stalls.setdefault(name, []).append(json.loads(process.communicate()[0]))
 
     def measure_library(self, model: models.Model) -> models.Array:
         """Time the bare calls on the servers' core, and give what the library answers."""
