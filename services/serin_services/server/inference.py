@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 from concurrent import futures
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from serin_services.server import admission, answers, batching, cache, mode, sch
 
 # Of threads for what does not run on the event loop: a server has one core, and each thread has memory of its own.
 THREADS = 1
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,9 +34,15 @@ class Answer:
 
     def listed(self) -> tuple[list[int], list[float]]:
         """Give the chosen classes and their probabilities as plain numbers."""
-        if isinstance(self.chosen, list):
-            return self.chosen, self.confidences  # type: ignore[return-value] # both are of one kind
-        return self.chosen.tolist(), self.confidences.tolist()  # type: ignore[union-attr] # as above
+        return to_list(self.chosen), to_list(self.confidences)
+
+
+def to_list(values: list[T] | schema.Array) -> list[T]:
+    """Give plain numbers, which a list already has."""
+    if isinstance(values, list):
+        return values
+    listed: list[T] = values.tolist()
+    return listed
 
 
 @dataclasses.dataclass(frozen=True)
