@@ -1,6 +1,8 @@
 """Runs everything that must pass: the checks and the tests of whole servers beside those on the cluster, which mostly wait.
 
-The cluster's tests are shown as they run, the others once they have ended. Arguments go to both kinds of tests.
+What the cluster is made of is built first, where its progress is seen and no test's time limit runs: a quarter of an hour
+on a machine that has nothing of it. The cluster's tests are shown as they run, the others once they have ended. Arguments
+go to both kinds of tests.
 """
 
 import subprocess
@@ -11,15 +13,15 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
-PYTEST = str(Path(sys.executable).parent / "pytest")
+BIN = Path(sys.executable).parent
 # The cluster's tests measure times, so they go first where all want the processor.
 BESIDE = ("nice", "-n", "10")
 
 
-def run_beside(arguments: list[str], said: IO[str]) -> int:
-    """Run the checks, then the tests of whole servers; give the exit code of the first that failed."""
-    for command in ([sys.executable, "tools/check.py"], [PYTEST, *arguments, "tests/system"]):
-        done = subprocess.run([*BESIDE, *command], cwd=ROOT, stdout=said, stderr=subprocess.STDOUT, check=False)
+def run_in_turn(commands: list[list[str]], said: IO[str] | None = None) -> int:
+    """Run commands until one fails, and give its exit code, or 0; what they say goes to the terminal or into a file."""
+    for command in commands:
+        done = subprocess.run(command, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT if said else None, check=False)
         if done.returncode:
             return done.returncode
     return 0
@@ -27,13 +29,15 @@ def run_beside(arguments: list[str], said: IO[str]) -> int:
 
 def main(arguments: list[str]) -> int:
     """Run all, and give the exit code of what failed, if anything did."""
+    tests = [str(BIN / "pytest"), *arguments]
+    cluster = [[str(BIN / "serin"), "local", "prepare"], [*tests, "tests/cluster"]]
+    others = [[*BESIDE, sys.executable, "tools/check.py"], [*BESIDE, *tests, "tests/system"]]
     with tempfile.TemporaryFile("w+") as said, futures.ThreadPoolExecutor(1) as pool:
-        beside = pool.submit(run_beside, arguments, said)
-        cluster = subprocess.run([PYTEST, *arguments, "tests/cluster"], cwd=ROOT, check=False).returncode
-        others = beside.result()
+        beside = pool.submit(run_in_turn, others, said)
+        codes = [run_in_turn(cluster), beside.result()]
         said.seek(0)
         print(said.read())
-    return cluster or others
+    return max(codes)
 
 
 if __name__ == "__main__":

@@ -73,8 +73,7 @@ class Cluster:
             if not wipe and self._is_well():
                 self.progress.say("✓ the cluster is up already")
                 return
-            self._check_machine()
-            artifacts = preparation.prepare(self.layout, self.pins, self.progress)
+            artifacts = self.prepare()
             since = ""
             if wipe or not self._runs():
                 self._clear(wipe)
@@ -83,6 +82,12 @@ class Cluster:
             else:
                 self._forget_addons(artifacts)
             self._start_addons(artifacts, since)
+
+    def prepare(self) -> preparation.Artifacts:
+        """Build and download what is missing, and start nothing. Raises `ClusterError`."""
+        cold = not all(builds.is_built(self.layout, build) for build in builds.make_builds(self.pins))
+        preflight.require(preflight.gather(self.layout, cold, self.pins.go_minimum))
+        return preparation.prepare(self.layout, self.pins, self.progress)
 
     def down(self, wipe: bool = False) -> None:
         """Take the cluster down. Its objects are kept for the next `up` unless `wipe`; images are kept either way."""
@@ -188,10 +193,6 @@ class Cluster:
         # A first start that was cut short leaves half-made objects, and nothing that anybody wants.
         if wipe or not self.layout.applied.exists():
             teardown.wipe(self.layout)
-
-    def _check_machine(self) -> None:
-        cold = not all(builds.is_built(self.layout, build) for build in builds.make_builds(self.pins))
-        preflight.require(preflight.gather(self.layout, cold, self.pins.go_minimum))
 
     def _forget_addons(self, artifacts: preparation.Artifacts) -> None:
         """Have the add-ons of a running cluster applied again: they changed, or somebody changed them."""

@@ -1,5 +1,6 @@
 """The local cluster as people use it: up, status, load, a pod that serves through the gateway, down without a trace."""
 
+import functools
 import json
 import os
 import pathlib
@@ -61,10 +62,18 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def local() -> cluster.Cluster:
+def prepared() -> cluster.Cluster:
+    """Give the cluster with all that it starts from, whether it is up or not."""
     made = cluster.Cluster()
-    made.up()
+    with made.progress.shown():
+        made.prepare()
     return made
+
+
+@pytest.fixture(scope="module")
+def local(prepared: cluster.Cluster) -> cluster.Cluster:
+    prepared.up()
+    return prepared
 
 
 def kubectl(local: cluster.Cluster, *words: str, stdin: str | None = None) -> str:
@@ -79,6 +88,11 @@ def until(fact: Callable[[], bool], seconds: float = 60) -> float:
         assert time.monotonic() < begin + seconds, "it did not come true in time"
         time.sleep(0.1)
     return time.monotonic() - begin
+
+
+def has_started(local: cluster.Cluster, component: str, before: set[int]) -> bool:
+    """Say whether a component runs that is not one of those from before."""
+    return any(process.name == component and process.pid not in before for process in processes.read(local.layout))
 
 
 @pytest.fixture
@@ -146,6 +160,21 @@ def traces(place: layout.Layout) -> list[str]:
 
 
 @pytest.mark.lifecycle
+def test_up_works_after_ups_that_were_killed_each_further_than_the_last(prepared: cluster.Cluster) -> None:
+    prepared.down()
+    for component in ("containerd", "kube-apiserver", "kube-proxy"):
+        with subprocess.Popen(UP, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
+            # Those that the killed one before left behind are taken down first, and are no sign of this one.
+            before = {process.pid for process in processes.read(prepared.layout)}
+            until(functools.partial(has_started, prepared, component, before))
+            killed.send_signal(signal.SIGKILL)
+
+    prepared.up()
+
+    assert prepared.is_up()
+
+
+@pytest.mark.lifecycle
 def test_down_leaves_nothing_and_up_brings_the_objects_back(local: cluster.Cluster) -> None:
     kubectl(local, "create", "configmap", "kept", "-n", "default", "--dry-run=client", "-o", "name")
     kubectl(local, "apply", "-f", "-", stdin='{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}}')
@@ -157,19 +186,6 @@ def test_down_leaves_nothing_and_up_brings_the_objects_back(local: cluster.Clust
     assert left == []
     assert kubectl(local, "get", "configmap", "kept", "-o", "name") == "configmap/kept\n"
     kubectl(local, "delete", "configmap", "kept")
-
-
-@pytest.mark.lifecycle
-@pytest.mark.parametrize("component", ["containerd", "kube-apiserver", "kube-proxy"])
-def test_up_works_after_an_up_that_was_killed(local: cluster.Cluster, component: str) -> None:
-    local.down()
-    with subprocess.Popen(UP, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
-        until(lambda: any(process.name == component for process in processes.read(local.layout)))
-        killed.send_signal(signal.SIGKILL)
-
-    local.up()
-
-    assert local.is_up()
 
 
 @pytest.mark.lifecycle
