@@ -14,6 +14,7 @@ from support import world as worlds
 
 SAMPLES = sorted((install.ROOT / "manifests" / "samples").glob("*.yaml"))
 SAME_VERSION = "the same version cannot have another image digest: give the changed image a new version"
+SAME_MODEL = "the model cannot change: make an object for the other model"
 
 
 def list_messages(node: Any) -> set[str]:
@@ -27,7 +28,7 @@ def list_messages(node: Any) -> set[str]:
 
 
 def test_every_rule_of_the_definition_is_tried() -> None:
-    tried = {case.said for case in refused.RULES.values()} | {SAME_VERSION}
+    tried = {case.said for case in refused.RULES.values()} | {SAME_VERSION, SAME_MODEL}
 
     assert list_messages(crd.make_crd()) == tried
 
@@ -39,6 +40,13 @@ def test_the_same_version_with_another_digest_is_refused(model: worlds.Model) ->
     with pytest.raises(demo_api.ApiError, match=SAME_VERSION):
         model.apply("1.0.0", image=image + "2" * 64)
     model.apply("1.0.1", image=image + "2" * 64)
+
+
+def test_another_model_in_the_same_object_is_refused(model: worlds.Model) -> None:
+    model.apply("1.0.0")
+
+    with pytest.raises(demo_api.ApiError, match=SAME_MODEL):
+        model.apply("1.0.0", model="another")
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)

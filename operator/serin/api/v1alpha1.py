@@ -223,6 +223,8 @@ SPEC_RULES = rules(
         ),
         "the same version cannot have another image digest: give the changed image a new version",
     ),
+    # Versions of two models are not compared with each other: no traffic of one says anything of the other.
+    ("self.model == oldSelf.model", "the model cannot change: make an object for the other model"),
 )
 OBJECT_RULES = rules(
     ("self.metadata.name.size() <= 52", "the name may have at most 52 characters"),

@@ -92,6 +92,9 @@ CHECKS: dict[str, Check] = {
     "the same version cannot have another image digest: give the changed image a new version": Check(
         _keeps_digest, "change spec.version together with the image"
     ),
+    "the model cannot change: make an object for the other model": Check(
+        lambda new, old: old is None or new["model"] == old["model"], "put the old name back into spec.model"
+    ),
     "the name may have at most 52 characters": Check(
         lambda owner, _: len(owner["metadata"]["name"]) <= 52, "shorten metadata.name"
     ),
