@@ -23,6 +23,7 @@ COMPILE = [
 # The lock files by name, each with the extras of pyproject.toml that it holds.
 LOCKS = {
     "operator": ["operator"],
+    "registry": ["registry"],
     "server-xgboost": ["server", "tracing", "xgboost"],
     "server-lightgbm": ["server", "tracing", "lightgbm"],
     "server-onnx": ["server", "tracing", "onnx"],
@@ -39,6 +40,8 @@ DEVELOPMENT_EXTRAS = [
     "onnx",
     "package",
     "image",
+    "registry",
+    "mlflow",
     "local",
     "demo",
     "tracing",

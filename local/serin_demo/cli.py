@@ -10,6 +10,7 @@ import typer
 
 from serin_demo import api, existing, ground, install, local, play, screen, setup, story, summary, traffic, view
 from serin_local import errors, progress
+from serin_services.registry import errors as registry_errors
 
 # For the gateway to answer for the first version, once that is Ready.
 _PATIENCE_SECONDS = 15
@@ -61,7 +62,7 @@ def demo(  # noqa: PLR0913, PLR0917 - one parameter for each option
         _tell(told, output, console)
         if not keep:
             _take_down(where, cluster, shown)
-    except (errors.ClusterError, api.ApiError, traffic.ReplayError) as error:
+    except (errors.ClusterError, api.ApiError, traffic.ReplayError, registry_errors.RegistryError) as error:
         rich.console.Console(stderr=True, soft_wrap=True).print(f"✗ {error}", markup=False, highlight=False)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as stop:
@@ -75,11 +76,13 @@ def demo(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
 
 def _perform(where: ground.Ground, tempo: story.Tempo, rate: float, shown: progress.Progress) -> summary.Summary:
-    scene = setup.prepare(where, tempo, shown)
-    replay = traffic.BackgroundReplay(scene.target, scene.samples, traffic.Pace(rate=rate, patience=_PATIENCE_SECONDS))
-    with screen.make_screen(shown.console) as where_shown:
-        played, watched = play.Play(scene.stage, replay, where_shown).run()
-    return summary.summarize(played, watched, replay.ledger, scene.accuracy)
+    with setup.prepared(where, tempo, shown) as scene:
+        pace = traffic.Pace(rate=rate, patience=_PATIENCE_SECONDS)
+        replay = traffic.BackgroundReplay(scene.target, scene.samples, pace)
+        with screen.make_screen(shown.console) as where_shown:
+            played, watched = play.Play(scene.stage, replay, where_shown).run()
+        fates = scene.record.read(story.STAGES)
+    return summary.summarize(played, watched, replay.ledger, scene.accuracy, fates)
 
 
 def _tell(told: summary.Summary, output: Format, console: rich.console.Console) -> None:
@@ -104,6 +107,7 @@ def _show_around(where: ground.Ground, cluster: Where, console: rich.console.Con
         f"  kubectl -n {story.NAMESPACE} get modeldeployments,pods,httproutes",
         f"  kubectl -n {story.NAMESPACE} describe modeldeployment {story.NAME}",
         f"  .venv/bin/serin status {story.NAME} -n {story.NAMESPACE}",
+        f"  .venv/bin/serin registry history {story.NAME}",
         f"  curl http://{where.address}/{story.NAMESPACE}/{story.NAME}/readyz",
         "Take it down:",
         "  .venv/bin/serin local down"

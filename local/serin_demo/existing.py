@@ -3,16 +3,18 @@
 What is missing is told in one go, each with what to do about it, before anything is built or changed.
 """
 
+import contextlib
 import functools
+import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from serin_demo import api, ground, story, watch
-from serin_local import errors, progress
+from serin_local import errors, progress, release
 from serin_services.image import engines
 from serin_services.package import errors as package_errors
 
@@ -59,6 +61,7 @@ def prepare(wishes: Wishes, shown: progress.Progress) -> ground.Ground:
         prometheus=prometheus,
         engine="auto",
         publish=functools.partial(push, wishes.registry),
+        reach_registry=functools.partial(forward_registry, wishes.kubeconfig),
         values=_make_values(cluster, prometheus),
     )
 
@@ -86,6 +89,8 @@ def _find_missing_tools(wishes: Wishes) -> list[str]:
         found.append("no registry that the nodes can pull from; give one: REGISTRY=registry.example/team")
     if shutil.which("helm") is None:
         found.append("no `helm` on the path; install Helm 3.8 or newer")
+    if shutil.which("kubectl") is None:
+        found.append("no `kubectl` on the path, by which the registry is reached; install it")
     try:
         engines.find_engine("auto")
     except package_errors.PackageError as error:
@@ -178,3 +183,26 @@ def push(registry: str, image: str) -> str:
             advice = f"log in first (`{program} login {registry.partition('/')[0]}`) and check that you may push there"
             raise errors.ClusterError(f"push {image}", said, advice)
     return name
+
+
+@contextlib.contextmanager
+def forward_registry(kubeconfig: Path | None) -> Iterator[str]:
+    """Forward a port of this machine to the registry, and give its URL.
+
+    Raises:
+        errors.ClusterError: kubectl does not forward it.
+    """
+    chosen = ["--kubeconfig", str(kubeconfig)] if kubeconfig else []
+    target = ["-n", release.NAMESPACE, "port-forward", f"service/{release.REGISTRY_SERVICE}", ":http"]
+    with subprocess.Popen(
+        ["kubectl", *chosen, *target], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as forwarding:
+        try:
+            said = forwarding.stdout.readline() if forwarding.stdout else ""
+            found = re.search(r"127\.0\.0\.1:(\d+)", said)
+            if found is None:
+                advice = f"look: `kubectl -n {release.NAMESPACE} get pods,services`"
+                raise errors.ClusterError("reach the registry", said.strip() or "kubectl said nothing", advice)
+            yield f"http://127.0.0.1:{found[1]}"
+        finally:
+            forwarding.terminate()

@@ -1,16 +1,14 @@
-"""The demo's images: each version as a package and an image, one of them with a faulty layer, and the operator's."""
+"""The demo's images: each version as a package and an image, one of them with a faulty layer."""
 
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
-from serin_demo import fault, install, models, story
+from serin_demo import fault, models, story
 from serin_services.image import builds, engines
 from serin_services.package import folder, make, measuring
 
-_SUFFIXES = {models.Family.XGBOOST: ".ubj", models.Family.LIGHTGBM: ".txt"}
 # The layer starts the server by way of the fault; everything else is what `serin build` made.
 _FAULTY_DOCKERFILE = """\
 FROM {image}
@@ -23,7 +21,7 @@ def make_package(
     data: models.Data, model: models.Model, scratch: Path, effort: measuring.Effort = measuring.FULL
 ) -> folder.Package:
     """Save the model in its library's own format and make a package of it."""
-    saved = scratch / f"{model.version}{_SUFFIXES[model.family]}"
+    saved = scratch / f"{model.version}.ubj"
     model.booster.save_model(saved)
     recipe = make.Recipe(
         source=saved,
@@ -63,26 +61,3 @@ def _add_fault(image: str, engine: engines.Engine) -> str:
 def _full_name(image: str, engine: engines.Engine) -> str:
     """Name an image so that a build finds it in the engine's own store and asks no registry."""
     return f"localhost/{image}" if engine.program == "buildah" else image
-
-
-def build_operator(engine: engines.Engine, progress: builds.Progress) -> str:
-    """Build the operator's image, unless the one of this source is there, and give its name."""
-    name = f"{install.OPERATOR_IMAGE}:{install.make_operator_tag()}"
-    if engine.exists(_full_name(name, engine)):
-        return name
-    progress(f"building {name}")
-    with tempfile.TemporaryDirectory(prefix="serin-operator-") as scratch:
-        context = Path(scratch)
-        _stage(install.SOURCES, context)
-        engine.build(context, ["--target", "operator", "-t", name, *engine.environment_arguments()])
-    return name
-
-
-def _stage(sources: Sequence[str], context: Path) -> None:
-    for source in sources:
-        origin, target = install.ROOT / source, context / source
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if origin.is_dir():
-            shutil.copytree(origin, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copyfile(origin, target)

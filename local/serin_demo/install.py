@@ -1,25 +1,14 @@
 """Installs Serin with Helm, as a user would: the chart of this checkout with an image built from it."""
 
-import hashlib
-import subprocess
-import tempfile
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from serin_demo import ground
-from serin_local import errors, progress
+from serin_local import errors, progress, release
+from serin_local.release import CHART, NAMESPACE, RELEASE, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-CHART = ROOT / "charts" / "serin"
-RELEASE = "serin"
-NAMESPACE = "serin-system"
-OPERATOR_IMAGE = "serin-operator"
+__all__ = ["CHART", "NAMESPACE", "RELEASE", "ROOT", "install", "make_values", "require_checkout", "uninstall"]
 
-# What an operator's image is made of, so that its tag changes when it must.
-SOURCES = ("Dockerfile", "requirements/bootstrap.txt", "requirements/operator.txt", "operator/serin")
 # Evidence of seconds for steps of seconds; production keeps the chart's own values.
 FAST_VALUES: Mapping[str, Any] = {
     "scrapeInterval": "1s",
@@ -34,51 +23,36 @@ def require_checkout() -> None:
     Raises:
         errors.ClusterError: it does not.
     """
-    if not (ROOT / "Dockerfile").is_file() or not CHART.is_dir():
+    if not release.is_checkout():
         problem = f"no Dockerfile and chart in {ROOT}"
         raise errors.ClusterError(
             "find the sources", problem, "run it in a checkout of Serin's repository: `make demo`"
         )
 
 
-def make_operator_tag() -> str:
-    """Name the operator's image by the content that it is built from."""
-    digest = hashlib.sha256()
-    for file in sorted(_list_sources()):
-        digest.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def _list_sources() -> Iterable[Path]:
-    for source in SOURCES:
-        path = ROOT / source
-        yield from (file for file in path.rglob("*.py")) if path.is_dir() else [path]
-
-
-def make_values(where: ground.Ground, image: str) -> dict[str, Any]:
-    """Make the chart's values for a demo on this cluster."""
-    repository, _, tag = image.rpartition(":")
+def make_values(where: ground.Ground, image: str, registry: str = "") -> dict[str, Any]:
+    """Make the chart's values for a demo on this cluster, with the registry where there is an image of it."""
     rules = {**FAST_VALUES["prometheusRule"], **where.values.get("prometheusRule", {})}
-    return {
+    values = {
         **FAST_VALUES,
         **where.values,
         "prometheusRule": rules,
-        "image": {"repository": repository, "tag": tag},
+        "image": release.make_image_values(image),
         "prometheus": {"url": where.prometheus_url},
     }
+    if registry:
+        values["registry"] = release.make_registry_values(registry, where.gateway.namespace, where.gateway.name)
+    return values
 
 
-def install(where: ground.Ground, image: str, shown: progress.Progress) -> None:
-    """Install or upgrade the chart and wait until the operator is ready.
+def install(where: ground.Ground, image: str, shown: progress.Progress, registry: str = "") -> None:
+    """Install or upgrade the chart and wait until all of it is ready.
 
     Raises:
         errors.ClusterError: Helm failed; with the end of what it said.
     """
-    with shown.step("install Serin with Helm"), tempfile.NamedTemporaryFile("w", suffix=".yaml") as values:
-        yaml.safe_dump(make_values(where, image), values)
-        values.flush()
-        flags = ["--create-namespace", "--values", values.name, "--wait", "--timeout", "90s"]
-        run_helm(where, ["upgrade", "--install", RELEASE, str(CHART), *flags])
+    with shown.step("install Serin with Helm"):
+        release.Helm(where.helm, where.kubeconfig).install(make_values(where, image, registry))
 
 
 def uninstall(where: ground.Ground, shown: progress.Progress) -> None:
@@ -88,17 +62,4 @@ def uninstall(where: ground.Ground, shown: progress.Progress) -> None:
         errors.ClusterError: Helm failed.
     """
     with shown.step("uninstall Serin"):
-        run_helm(where, ["uninstall", RELEASE, "--ignore-not-found", "--wait"])
-
-
-def run_helm(where: ground.Ground, words: list[str]) -> None:
-    """Run one Helm command on the release's namespace."""
-    kubeconfig = ["--kubeconfig", str(where.kubeconfig)] if where.kubeconfig else []
-    argv = [str(where.helm), *words, "--namespace", NAMESPACE, *kubeconfig]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip()[-1500:]
-        advice = (
-            f"look at its pods: `kubectl -n {NAMESPACE} get pods` and `kubectl -n {NAMESPACE} logs deploy/{RELEASE}`"
-        )
-        raise errors.ClusterError(f"helm {words[0]}", said, advice)
+        release.Helm(where.helm, where.kubeconfig).uninstall()

@@ -1,7 +1,9 @@
 """The local cluster as the demo's ground: brought up when it is not, images loaded straight into its node."""
 
+import contextlib
+
 from serin_demo import api, ground, story, watch
-from serin_local import cluster, errors, plan, progress
+from serin_local import cluster, errors, installation, plan, progress
 
 
 def prepare(shown: progress.Progress) -> ground.Ground:
@@ -26,8 +28,19 @@ def prepare(shown: progress.Progress) -> ground.Ground:
         prometheus=watch.Prometheus(plan.MONITORING_NAMESPACE, "prometheus"),
         engine="buildah",
         publish=local.load,
+        reach_registry=lambda: reach_registry(local),
         values={"alertmanagerConfig": {"enabled": True}},
     )
+
+
+def reach_registry(local: cluster.Cluster) -> contextlib.nullcontext[str]:
+    """Give the URL of the registry, and leave a token for whoever looks around afterwards.
+
+    Raises:
+        errors.ClusterError: it has no secret.
+    """
+    installation.write_token(local)
+    return contextlib.nullcontext(installation.registry_url(local))
 
 
 def take_down(shown: progress.Progress) -> None:

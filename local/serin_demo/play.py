@@ -1,11 +1,10 @@
-"""Plays the acts, one after the other, while clients replay rows: applies, waits for the ending, shows what goes on."""
+"""Plays the acts, one after the other, while clients replay rows: deploys, waits for the ending, shows what goes on."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from serin.api import names
 from serin_demo import api, story, summary, traffic, view, watch
 
 _FRAME_SECONDS = 0.25
@@ -20,9 +19,8 @@ class Stage:
 
     cluster: api.Api
     prometheus: watch.Prometheus
-    gateway: story.Gateway
-    images: Mapping[str, str]
-    """The image of each version."""
+    deploy: Callable[[story.Act], None]
+    """Has an act's version rolled out."""
     tempo: story.Tempo
 
 
@@ -43,7 +41,7 @@ class Play:
         self._screen = screen
         self._watcher = watch.Watcher(stage.cluster, stage.prometheus)
         self._began = time.time()
-        self._applied: list[str] = []
+        self._deployed: list[str] = []
 
     def run(self, acts: Sequence[story.Act] = story.ACTS) -> tuple[list[summary.Played], summary.Watched]:
         """Play until the last act or the first that ends wrongly; traffic starts once the first version serves."""
@@ -61,7 +59,8 @@ class Play:
 
     def _play_act(self, number: int, act: story.Act) -> summary.Played:
         began = time.time()
-        self._apply(act)
+        self._stage.deploy(act)
+        self._deployed.append(act.version)
         ending = self._wait_for_ending(number, act, began + self._stage.tempo.act_deadline)
         ended = time.time()
         if ending is not None and number == 1:
@@ -70,13 +69,6 @@ class Play:
         failure = self._watcher.sight.rollout.failure
         cause = f"{failure.reason}: {failure.message}" if failure and ending is story.Ending.ROLLED_BACK else ""
         return summary.Played(act, began, ended, ending, cause)
-
-    def _apply(self, act: story.Act) -> None:
-        path = f"/apis/{names.API_VERSION}/namespaces/{story.NAMESPACE}/{names.PLURAL}/{story.NAME}"
-        image = self._stage.images[act.version]
-        resource = story.make_model_deployment(act, image, self._stage.gateway, self._stage.tempo)
-        self._stage.cluster.apply(path, resource)
-        self._applied.append(act.version)
 
     def _wait_for_ending(self, number: int, act: story.Act, deadline: float) -> story.Ending | None:
         while time.time() < deadline:
@@ -105,5 +97,5 @@ class Play:
             recent=book.window(_RECENT_SECONDS, now),
             recent_seconds=_RECENT_SECONDS,
             lost=len(book.lost(story.BAD_VERSIONS)),
-            versions=tuple(self._applied),
+            versions=tuple(self._deployed),
         )

@@ -1,4 +1,4 @@
-"""The three acts of the demo, as data: what is applied, how it must end, and how to tell.
+"""The three acts of the demo, as data: what is deployed, how it must end, and how to tell.
 
 Durations are of seconds, because the evidence of seconds is enough at the demo's rate: at 10 % of 100 requests a
 second a version answers 30 requests, which the rollback rule needs at least, in three seconds.
@@ -8,7 +8,6 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-from serin.api import names
 from serin_demo import snapshot
 
 NAMESPACE = "demo"
@@ -28,7 +27,7 @@ class Ending(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Act:
-    """One version that is applied, and what becomes of it."""
+    """One version that is deployed, and what becomes of it."""
 
     version: str
     title: str
@@ -62,6 +61,8 @@ ACTS = (
     ),
 )
 
+# Where the registry has the versions when all acts have ended as they should.
+STAGES = {"1.0.0": "ARCHIVED", "1.1.0": "PRODUCTION", "1.2.0": "DRAFT"}
 BAD_VERSIONS = frozenset(act.version for act in ACTS if act.ending is Ending.ROLLED_BACK)
 
 
@@ -95,27 +96,19 @@ def make_namespace() -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
 
 
-def make_model_deployment(act: Act, image: str, gateway: Gateway, tempo: Tempo) -> dict[str, Any]:
-    """Make the resource that this act applies; the acts differ in version, image and staging."""
+def make_spec(act: Act, gateway: Gateway, tempo: Tempo) -> dict[str, Any]:
+    """Make the settings with which this act's version is deployed; the acts differ in staging alone."""
     return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.KIND,
-        "metadata": {"name": NAME, "namespace": NAMESPACE},
-        "spec": {
-            "model": NAME,
-            "version": act.version,
-            "image": image,
-            "route": {"gateway": {"namespace": gateway.namespace, "name": gateway.name}},
-            "strategy": {"type": "Canary", "canary": _make_canary(act, tempo)},
-            "progressDeadline": "2m",
-            "failedRetention": "10m",
-            "analysis": {
-                "minRequests": _MIN_REQUESTS,
-                "criteria": [
-                    {"name": "errorRate", "max": MAX_ERROR_RATE},
-                    {"name": "latencyP95", "max": "1s"},
-                ],
-            },
+        "route": {"gateway": {"namespace": gateway.namespace, "name": gateway.name}},
+        "strategy": {"type": "Canary", "canary": _make_canary(act, tempo)},
+        "progressDeadline": "2m",
+        "failedRetention": "10m",
+        "analysis": {
+            "minRequests": _MIN_REQUESTS,
+            "criteria": [
+                {"name": "errorRate", "max": MAX_ERROR_RATE},
+                {"name": "latencyP95", "max": "1s"},
+            ],
         },
     }
 

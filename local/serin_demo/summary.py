@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from serin_demo import ledger, story, watch
+from serin_demo import ledger, record, story, watch
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ class Summary:
     accuracy: Mapping[str, float]
     steps: Sequence[Step]
     rollbacks: Sequence[Rollback]
+    fates: Sequence[record.Fate]
+    """What the registry recorded."""
     lost: int
     lost_as: Mapping[str, int]
     """The lost requests by protocol, status, version, and what was said."""
@@ -89,7 +91,11 @@ class Watched:
 
 
 def summarize(
-    played: Sequence[Played], watched: Watched, book: ledger.Ledger, accuracy: Mapping[str, float]
+    played: Sequence[Played],
+    watched: Watched,
+    book: ledger.Ledger,
+    accuracy: Mapping[str, float],
+    fates: Sequence[record.Fate],
 ) -> Summary:
     """Work everything out. `played` holds at least one act."""
     began, ended = played[0].began, played[-1].ended
@@ -106,10 +112,11 @@ def summarize(
         accuracy=accuracy,
         steps=_list_steps(watched.moments, began, ended, book),
         rollbacks=rollbacks,
+        fates=[_count_from(fate, began) for fate in fates],
         lost=len(lost),
         lost_as=dict(collections.Counter(_describe_lost(answer) for answer in lost)),
         lost_at=[answer.finished - began for answer in lost],
-        problems=[*_find_wrong_endings(played), *_find_losses(len(lost), len(answers))],
+        problems=[*_find_wrong_endings(played), *_find_losses(len(lost), len(answers)), *_find_wrong_fates(fates)],
     )
 
 
@@ -173,6 +180,20 @@ def _find_losses(lost: int, total: int) -> list[str]:
     if total == 0:
         return ["no request was sent"]
     return [f"{lost} of {total} requests were lost for another reason than the bad version"] if lost else []
+
+
+def _count_from(fate: record.Fate, began: float) -> record.Fate:
+    """Count the times of a fate from the story's beginning."""
+    moves = [dataclasses.replace(move, at=move.at - began) for move in fate.moves]
+    return dataclasses.replace(fate, moves=moves)
+
+
+def _find_wrong_fates(fates: Sequence[record.Fate]) -> list[str]:
+    return [
+        f"the registry has version {fate.version} in {fate.stage}, and not in {story.STAGES[fate.version]}"
+        for fate in fates
+        if fate.stage != story.STAGES[fate.version]
+    ]
 
 
 def round_figures(value: Any, digits: int = 3) -> Any:  # noqa: ANN401 -- any JSON

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from serin_demo import ledger, snapshot, story, summary, watch
+from serin_demo import ledger, record, snapshot, story, summary, watch
 
 # Two bars and their neighbours fit a terminal of 80 columns.
 _BAR_CELLS = 14
@@ -156,7 +156,7 @@ def make_summary(told: summary.Summary) -> RenderableType:
         if told.problems
         else Text("✓ the good version is in production, the bad one is gone, nothing else was lost", style="green bold")
     )
-    return Group(_make_steps(told.steps), Text(), _make_figures(told), Text(), verdict)
+    return Group(_make_steps(told.steps), Text(), _make_fates(told.fates), Text(), _make_figures(told), Text(), verdict)
 
 
 def _make_steps(steps: Sequence[summary.Step]) -> Table:
@@ -185,6 +185,24 @@ def _make_steps(steps: Sequence[summary.Step]) -> Table:
             f"{1000 * step.p99:.0f} ms" if step.requests else "-",
             Text(str(step.failed), style="red" if step.failed else ""),
         )
+    return table
+
+
+def _make_fates(fates: Sequence[record.Fate]) -> Table:
+    table = Table(
+        title="What the registry recorded",
+        box=None,
+        padding=(0, 1, 0, 0),
+        header_style="dim",
+        title_justify="left",
+        title_style="bold",
+    )
+    for heading in ("version", "stage", "its way"):
+        table.add_column(heading, no_wrap=heading != "its way")
+    for fate in fates:
+        way = " → ".join(f"{move.target} at {move.at:.1f} s" for move in fate.moves)
+        last = f" ({fate.moves[-1].why})" if fate.moves else ""
+        table.add_row(fate.version, fate.stage, f"{way}{last}")
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 import json
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import rich.console
 import typer
 
-from . import errors
+from . import errors, installation
 from .cluster import Cluster
 
 app = typer.Typer(
@@ -35,11 +36,15 @@ def _fail(error: errors.ClusterError) -> typer.Exit:
 @app.command(epilog="Example: serin local up && eval $(serin local env) && kubectl get pods -A")
 def up(
     wipe: Annotated[bool, typer.Option("--wipe", help="Forget the objects of an earlier cluster first.")] = False,
+    bare: Annotated[bool, typer.Option("--bare", help="Leave Serin itself, operator and registry, out.")] = False,
 ) -> None:
-    """Build what is missing, start the cluster, and wait until everything is ready."""
+    """Build what is missing, start the cluster with Serin in it, and wait until everything is ready."""
     cluster = Cluster()
     try:
+        since = "" if cluster.is_running() else dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         cluster.up(wipe=wipe)
+        if not bare:
+            installation.ensure(cluster, since)
     except errors.ClusterError as error:
         raise _fail(error) from error
     typer.echo(_environment(cluster))
@@ -98,12 +103,16 @@ def load(
 
 @app.command(epilog="Example: eval $(serin local env)")
 def env() -> None:
-    """Print the shell commands that make kubectl speak to this cluster."""
+    """Print the shell commands that make kubectl, and `serin registry`, speak to this cluster."""
     typer.echo(_environment(Cluster()))
 
 
 def _environment(cluster: Cluster) -> str:
-    return f"export KUBECONFIG={cluster.kubeconfig}\nexport PATH={cluster.binaries_folder}:$PATH"
+    lines = [f"export KUBECONFIG={cluster.kubeconfig}", f"export PATH={cluster.binaries_folder}:$PATH"]
+    token = installation.token_path(cluster)
+    if token.exists() and (url := installation.registry_url(cluster)):
+        lines += [f"export SERIN_REGISTRY_URL={url}", f"export SERIN_REGISTRY_TOKEN_FILE={token}"]
+    return "\n".join(lines)
 
 
 def _print(report: dict[str, object]) -> None:

@@ -126,6 +126,10 @@ class Cluster:
         """The ClusterIP of a Service, which this machine reaches through kube-proxy's rules. Raises `ClusterError`."""
         return str(self._object(f"/api/v1/namespaces/{namespace}/services/{name}")["spec"]["clusterIP"])
 
+    def is_running(self) -> bool:
+        """Whether every process runs, ready or not."""
+        return self._runs()
+
     def is_up(self) -> bool:
         """Whether every process runs, the node is ready, and the gateway and Prometheus are."""
         return self._is_well()

@@ -1,9 +1,10 @@
-"""A network for the demo's rows, as a data scientist would hand it over: trained elsewhere, saved as ONNX."""
+"""Models of other families for the demo's rows, as a data scientist would hand them over."""
 
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import lightgbm
 import numpy as np
 import numpy.typing as npt
 from onnx import helper
@@ -15,7 +16,7 @@ from support import networks, torch_environment
 
 
 @dataclass(frozen=True)
-class Network:
+class HandedOver:
     """A version and its probability of class 1 for each held-out row."""
 
     version: str
@@ -26,7 +27,7 @@ class Network:
         return int(self.probabilities[row] > 0.5)
 
 
-def train(data: models.Data, version: str) -> tuple[Network, dict[str, npt.NDArray[np.float32]]]:
+def train(data: models.Data, version: str) -> tuple[HandedOver, dict[str, npt.NDArray[np.float32]]]:
     """Train a classifier with a scaler of its own; give what it says, and its parameters."""
     mean, deviation = data.train_rows.mean(axis=0), data.train_rows.std(axis=0)
     trained = linear_model.LogisticRegression().fit((data.train_rows - mean) / deviation, data.train_labels)
@@ -37,7 +38,23 @@ def train(data: models.Data, version: str) -> tuple[Network, dict[str, npt.NDArr
         "bias": np.array([0, trained.intercept_[0]]),
     }
     probabilities = trained.predict_proba((data.held_out_rows - mean) / deviation)[:, 1]
-    return Network(version, probabilities), {name: value.astype("float32") for name, value in parameters.items()}
+    return HandedOver(version, probabilities), {name: value.astype("float32") for name, value in parameters.items()}
+
+
+def train_trees(data: models.Data, version: str) -> tuple[HandedOver, lightgbm.Booster]:
+    """Train LightGBM; give what it says, and the model."""
+    settings = {"objective": "binary", "num_threads": 1, "seed": 0, "deterministic": True, "verbose": -1}
+    rows = lightgbm.Dataset(data.train_rows, data.train_labels, feature_name=list(data.features))
+    trained = lightgbm.train({**settings, "num_leaves": 8, "min_data_in_leaf": 10}, rows, 100)
+    return HandedOver(version, np.asarray(trained.predict(data.held_out_rows))), trained
+
+
+def package_lightgbm(data: models.Data, trained: lightgbm.Booster, version: str, scratch: Path) -> folder.Package:
+    """Make a package of LightGBM's own text, with the demo's labels."""
+    source = scratch / "trees.txt"
+    trained.save_model(source)
+    recipe = make.Recipe(source=source, model=story.NAME, version=version, labels=tuple(data.classes))
+    return make.make(recipe, scratch / f"package-{version}")
 
 
 def save_as_onnx(parameters: dict[str, npt.NDArray[np.float32]], target: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from serin.api import names
 from serin_demo import api, ground, images, install, ledger, local, models, rows, story, traffic
-from serin_local import binaries, progress
+from serin_local import binaries, progress, release
 from serin_services.image import engines
 from support import corrupt
 
@@ -330,7 +330,7 @@ def make_world() -> World:
         built = {version: images.build_version(package, engine, shown.say) for version, package in packages.items()}
         good, folder = built["1.1.0"], packages["1.1.0"].path
         built |= {name: corrupt.build(good, folder, name, engine) for name in corrupt.CORRUPTIONS}
-    operator = images.build_operator(engine, shown.say)
+    operator = release.build(release.OPERATOR, engine, shown.say)
     published = {version: where.publish(image) for version, image in built.items()}
     installed = where.publish(operator)
     install.install(where, installed, shown)

@@ -14,6 +14,10 @@ app.kubernetes.io/component: operator
 
 {{- define "serin.labels" -}}
 {{ include "serin.selector" . }}
+{{ include "serin.commonLabels" . }}
+{{- end -}}
+
+{{- define "serin.commonLabels" -}}
 app.kubernetes.io/part-of: serin
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
@@ -28,12 +32,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.webhook.existingSecret | default (printf "%s-webhook" (include "serin.fullname" .)) -}}
 {{- end -}}
 
-{{- define "serin.image" -}}
-{{- if .Values.image.digest -}}
-{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{/* An image by digest or tag, of a block with repository, tag and digest. */}}
+{{- define "serin.imageName" -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" .image.repository .image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- printf "%s:%s" .image.repository (.image.tag | default .version) -}}
 {{- end -}}
+{{- end -}}
+
+{{- define "serin.image" -}}
+{{- include "serin.imageName" (dict "image" .Values.image "version" .Chart.AppVersion) -}}
 {{- end -}}
 
 {{/* What the operator may do with one namespace's objects. No Secrets, and no wildcard. */}}

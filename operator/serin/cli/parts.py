@@ -40,6 +40,7 @@ EXTRAS = {
     "build": ("xgboost", "lightgbm"),
     "local": ("local",),
     "demo": ("demo",),
+    "registry": ("registry",),
 }
 
 

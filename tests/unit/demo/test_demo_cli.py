@@ -18,6 +18,7 @@ GROUND = ground.Ground(
     prometheus=watch.Prometheus("m", "p"),
     engine="buildah",
     publish=str,
+    reach_registry=lambda: None,
     values={},
 )
 
@@ -31,6 +32,7 @@ def make_summary(*problems):
         accuracy={"1.0.0": 0.9},
         steps=[],
         rollbacks=[],
+        fates=[],
         lost=len(problems),
         lost_as={},
         lost_at=[],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from serin_demo import fault, images, install, models
+from serin_demo import fault, images, models
 from support.packages import QUICK
 
 
@@ -72,15 +72,3 @@ def test_packages_of_the_same_models_have_the_same_tags(packages, engine):
 
     assert first == [images.build_version(package, engine, print) for package in packages]
     assert len(set(first)) == 3
-
-
-def test_the_operators_tag_follows_its_source(tmp_path, monkeypatch):
-    monkeypatch.setattr(install, "ROOT", tmp_path)
-    monkeypatch.setattr(install, "SOURCES", ("Dockerfile", "serin"))
-    (tmp_path / "serin").mkdir()
-    (tmp_path / "Dockerfile").write_text("FROM scratch")
-    (tmp_path / "serin" / "main.py").write_text("one")
-    first = install.make_operator_tag()
-    (tmp_path / "serin" / "main.py").write_text("two")
-
-    assert install.make_operator_tag() != first

@@ -4,7 +4,6 @@ import pytest
 
 from serin_demo import ledger, play, story, watch
 
-GATEWAY = story.Gateway("serin-gateway", "public")
 READY = [{"type": "Ready", "status": "True"}]
 
 
@@ -13,16 +12,15 @@ class FakeCluster:
 
     def __init__(self, endings):
         self.endings = endings
-        self.applied = []
+        self.deployed = []
         self.resource = None
 
-    def apply(self, _path, resource):
-        version = resource["spec"]["version"]
-        self.applied.append(version)
-        generation = len(self.applied)
+    def deploy(self, act):
+        self.deployed.append(act.version)
+        generation = len(self.deployed)
         self.resource = {
             "metadata": {"generation": generation},
-            "status": {"observedGeneration": generation, **self.endings[version]},
+            "status": {"observedGeneration": generation, **self.endings[act.version]},
         }
 
     def get(self, path, **_query):
@@ -43,11 +41,11 @@ class FakeReplay:
 
     def start(self):
         self.running = True
-        self.log.append(("start", tuple(self.cluster.applied)))
+        self.log.append(("start", tuple(self.cluster.deployed)))
 
     def stop(self):
         self.running = False
-        self.log.append(("stop", tuple(self.cluster.applied)))
+        self.log.append(("stop", tuple(self.cluster.deployed)))
 
 
 class FakeScreen:
@@ -77,8 +75,7 @@ def quick(monkeypatch):
 def perform(endings, act_deadline=10):
     cluster = FakeCluster(endings)
     replay, screen = FakeReplay(cluster), FakeScreen()
-    images = {act.version: f"tumor:{act.version}" for act in story.ACTS}
-    stage = play.Stage(cluster, watch.Prometheus("m", "p"), GATEWAY, images, story.Tempo(act_deadline=act_deadline))
+    stage = play.Stage(cluster, watch.Prometheus("m", "p"), cluster.deploy, story.Tempo(act_deadline=act_deadline))
     played, watched = play.Play(stage, replay, screen).run()
     return played, watched, replay, screen
 

@@ -1,11 +1,12 @@
 """The figures at the end, from a made-up performance with known times."""
 
+import dataclasses
 import json
 
 import pytest
 from rich.console import Console
 
-from serin_demo import ledger, snapshot, story, summary, view, watch
+from serin_demo import ledger, record, snapshot, story, summary, view, watch
 
 FIRST, GOOD, BAD = story.ACTS
 
@@ -49,10 +50,23 @@ WATCHED = summary.Watched(
         watch.Alert("SerinErrorRate", 22.5, firing=True, action="rollback"),
     ],
 )
+FATES = [
+    record.Fate("1.0.0", "MAJOR", ["the first version"], "ARCHIVED", []),
+    record.Fate(
+        "1.1.0", "MINOR", ["tuned"], "PRODUCTION", [record.Move(17, "PRODUCTION", "serin", "all steps passed")]
+    ),
+    record.Fate(
+        "1.2.0",
+        "MINOR",
+        ["tuned"],
+        "DRAFT",
+        [record.Move(19, "CANARY", "serin", "it began"), record.Move(23, "DRAFT", "serin", "it was rolled back")],
+    ),
+]
 
 
 def test_the_rollback_is_measured_at_the_last_bad_answer():
-    told = summary.summarize(PLAYED, WATCHED, BOOK, {})
+    told = summary.summarize(PLAYED, WATCHED, BOOK, {}, FATES)
 
     (rollback,) = told.rollbacks
     assert (rollback.answered, rollback.failed) == (30, 6)
@@ -63,14 +77,14 @@ def test_the_rollback_is_measured_at_the_last_bad_answer():
 
 
 def test_without_an_alert_there_is_no_figure_for_it():
-    told = summary.summarize(PLAYED, summary.Watched(), BOOK, {})
+    told = summary.summarize(PLAYED, summary.Watched(), BOOK, {}, FATES)
 
     assert told.rollbacks[0].alert is None
     assert told.rollbacks[0].alert_to_zero is None
 
 
 def test_steps_tell_their_length_and_the_share_that_was_seen():
-    told = summary.summarize(PLAYED, WATCHED, BOOK, {})
+    told = summary.summarize(PLAYED, WATCHED, BOOK, {}, FATES)
 
     canary = told.steps[1]
     assert (canary.version, canary.phase, canary.weight) == ("1.2.0", "Canary", 10)
@@ -110,13 +124,21 @@ def test_steps_tell_their_length_and_the_share_that_was_seen():
     ],
 )
 def test_what_went_wrong_is_a_problem(played, book, problem):
-    told = summary.summarize(played, WATCHED, book, {})
+    told = summary.summarize(played, WATCHED, book, {}, FATES)
 
     assert any(problem in found for found in told.problems)
 
 
+def test_a_version_that_the_registry_has_elsewhere_is_a_problem():
+    stuck = dataclasses.replace(FATES[-1], stage="CANARY")
+
+    told = summary.summarize(PLAYED, WATCHED, BOOK, {}, [*FATES[:-1], stuck])
+
+    assert told.problems == ["the registry has version 1.2.0 in CANARY, and not in DRAFT"]
+
+
 def test_the_summary_is_plain_json():
-    told = summary.summarize(PLAYED, WATCHED, BOOK, {"1.1.0": 0.97368})
+    told = summary.summarize(PLAYED, WATCHED, BOOK, {"1.1.0": 0.97368}, FATES)
     written = json.loads(json.dumps(summary.round_figures(told.as_json()), allow_nan=False))
 
     assert written["accuracy"] == {"1.1.0": 0.974}
@@ -132,7 +154,8 @@ def render(thing):
 
 
 def test_the_end_is_told_in_words_and_figures():
-    text = render(view.make_summary(summary.summarize(PLAYED, WATCHED, BOOK, {"1.0.0": 0.925, "1.1.0": 0.974})))
+    accuracy = {"1.0.0": 0.925, "1.1.0": 0.974}
+    text = render(view.make_summary(summary.summarize(PLAYED, WATCHED, BOOK, accuracy, FATES)))
 
     for part in (
         "0.40 s",
@@ -140,6 +163,7 @@ def test_the_end_is_told_in_words_and_figures():
         "SerinErrorRate",
         "30 requests and failed 6",
         "1.1.0 97.4 %",
+        "CANARY at 19.0 s → DRAFT at 23.0 s (it was rolled back)",
         "nothing else was lost",
     ):
         assert part in text

@@ -1,0 +1,1 @@
+"""The registry over HTTP, under /api/v1."""

@@ -1,0 +1,1 @@
+"""Where the registry keeps its files: an S3 API, or a folder for one person."""

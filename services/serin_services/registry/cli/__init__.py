@@ -1,0 +1,1 @@
+"""`serin registry`: what people and pipelines ask of the registry."""

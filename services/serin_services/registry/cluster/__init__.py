@@ -1,0 +1,1 @@
+"""How the registry and the cluster reach each other: ModelDeployments, and nothing else."""

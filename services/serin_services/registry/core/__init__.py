@@ -1,0 +1,1 @@
+"""What the registry decides, without a database, a network or a clock."""
