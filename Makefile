@@ -8,7 +8,7 @@ CLUSTER ?= local
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock fmt generate check unit test demo bench bench-serving clean
+.PHONY: help venv lock fmt generate check unit test demo bench bench-serving bench-registry clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,9 @@ bench: venv  ## measure the figures and write docs/benchmarks.md
 
 bench-serving: venv  ## measure the model server and its peers (an hour; ARGS=--quick: ten minutes)
 	PYTHONPATH=tests $(RUN)python -m bench.serving $(ARGS)
+
+bench-registry: venv  ## measure the registry on PostgreSQL and an S3 server (ARGS=--quick: some minutes)
+	PYTHONPATH=tests $(RUN)python -m bench.registry $(ARGS)
 
 clean:  ## remove the environment and caches of the tree (the cluster's cache stays)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -76,3 +76,5 @@ for name, chosen in LOCKS.items():
 # What the model server is measured against: an environment for each, since they do not fit into one.
 for source in sorted(REQUIREMENTS.glob("bench-*.in")):
     lock(source.stem, [str(source.relative_to(ROOT))])
+# A tracking server of MLflow for the tests: it asks for other versions than ours.
+lock("mlflow", ["requirements/mlflow.in"])

@@ -176,6 +176,12 @@ def test_what_people_do_with_kubectl_is_on_record_and_can_be_stopped_at_once(des
         desk.model.wait_phase("Stopped")
         desk.wait_stage("1.1.0", "DRAFT")
         assert desk.developer.stop(namespace=desk.tenant) == [], "there is nothing left to stop"
+    asked = [event for event in desk.developer.deployment_history(deployment) if event.kind == "request"]
+    assert [(event.details["verb"], event.details["by"]) for event in asked] == [
+        ("stop", "ann"),
+        ("retry", "ann"),
+        ("pause", "ann"),
+    ]
     desk.model.world.delete("ModelDeployment", desk.tenant, story.NAME)
     desk.wait_stage("1.0.0", "ARCHIVED")
     assert list(desk.developer.deployments(namespace=desk.tenant)) == []

@@ -104,3 +104,13 @@ def number(objects: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         {**found, "metadata": {**found["metadata"], "resourceVersion": str(version)}}
         for version, found in enumerate(objects, start=1)
     ]
+
+
+def thin(objects: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out what shows nothing but that time has passed."""
+    kept: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for found in objects:
+        status = found["status"]
+        key = (status["phase"], status["step"], found["spec"]["version"], (status.get("stable") or {}).get("version"))
+        kept[key] = found
+    return list(kept.values())

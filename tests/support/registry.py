@@ -1,5 +1,6 @@
 """The registry's database for tests, of both kinds: migrated, empty, and of the test's own."""
 
+import contextlib
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -24,18 +25,18 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture
-def sqlite_database(sqlite_template: Path, tmp_path: Path) -> Iterator[sessions.Database]:
-    """Give a database in a file."""
-    file = tmp_path / "registry.db"
-    shutil.copy(sqlite_template, file)
+@contextlib.contextmanager
+def copy_file(template: Path, folder: Path) -> Iterator[sessions.Database]:
+    """Give a database in a file of the folder."""
+    file = folder / "registry.db"
+    shutil.copy(template, file)
     database = sessions.Database(f"sqlite:///{file}")
     yield database
     database.close()
 
 
-@pytest.fixture
-def postgresql_database() -> Iterator[sessions.Database]:
+@contextlib.contextmanager
+def copy_on_server() -> Iterator[sessions.Database]:
     """Give a database on the server of the test run, as the application's unprivileged role; SYSTEM goes as the owner."""
     server, name = postgres.share(), f"test_{secrets.token_hex(8)}"
     server.make_database(name, postgres.TEMPLATE)
@@ -43,6 +44,20 @@ def postgresql_database() -> Iterator[sessions.Database]:
     yield database
     database.close()
     server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_database(sqlite_template: Path, tmp_path: Path) -> Iterator[sessions.Database]:
+    """Give a database in a file."""
+    with copy_file(sqlite_template, tmp_path) as database:
+        yield database
+
+
+@pytest.fixture
+def postgresql_database() -> Iterator[sessions.Database]:
+    """Give a database on the server of the test run."""
+    with copy_on_server() as database:
+        yield database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jwt
@@ -87,14 +87,17 @@ class RegistryProcess:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
 
-    def token(self, role: str = "developer", tenant: str = "desk", subject: str = "ann") -> str:
-        """Sign a token, as an identity provider would."""
+    def token(self, role: str = "developer", tenant: str = "desk", offices: Sequence[str] = ()) -> str:
+        """Sign a token of somebody who holds these offices, as an identity provider would."""
         now = dt.datetime.now(dt.UTC)
-        claims = {"sub": subject, "tenant": tenant, "role": role, "iss": ISSUER, "aud": AUDIENCE, "iat": now}
+        claims: dict[str, object] = {"sub": "ann", "tenant": tenant, "role": role, "offices": list(offices)}
+        claims |= {"iss": ISSUER, "aud": AUDIENCE, "iat": now}
         return jwt.encode({**claims, "exp": now + dt.timedelta(hours=4)}, self.secret, algorithm="HS256")
 
-    def client(self, role: str = "developer", tenant: str = "desk", *, attempts: int = 4) -> Client:
-        return Client(self.url, self.token(role, tenant), attempts=attempts)
+    def client(
+        self, role: str = "developer", tenant: str = "desk", offices: Sequence[str] = (), *, attempts: int = 4
+    ) -> Client:
+        return Client(self.url, self.token(role, tenant, offices), attempts=attempts)
 
 
 def make(settings: Mapping[str, str], scratch: Path) -> RegistryProcess:

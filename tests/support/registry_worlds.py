@@ -31,6 +31,8 @@ class World:
     served: Served
     models: dict[str, str]
     deployments: dict[str, str]
+    trainings: dict[str, str]
+    retrainings: dict[str, str]
 
     def makers(self, kind: str) -> Client:
         """Whoever made the model of a kind."""
@@ -45,7 +47,7 @@ def maker(served: Served, kind: str) -> Client:
 def open_world(database: Database, folder: Path, **settings: Any) -> Iterator[World]:
     """Serve a world until the end of the block."""
     with serve(make_services(database, folder, **settings)) as served:
-        models, deployments = {}, {}
+        models, deployments, trainings, retrainings = {}, {}, {}, {}
         for kind in KINDS:
             client = maker(served, kind)
             # All of one name: which one is meant is for the caller to find out, and no way to another's.
@@ -55,7 +57,9 @@ def open_world(database: Database, folder: Path, **settings: Any) -> Iterator[Wo
             put = client.upload(f"/models/{models[kind]}/versions/{VERSION}/artifacts/model", CONTENT)
             assert put.status_code == 201, put.text
             deployments[kind] = add_deployment(database, champion, version, kind)
-        yield World(served, models, deployments)
+            for jobs, noun in ((trainings, "training"), (retrainings, "retraining")):
+                jobs[kind] = client.ok("POST", f"/models/{models[kind]}/{noun}-jobs", json={})["id"]
+        yield World(served, models, deployments, trainings, retrainings)
 
 
 def add_deployment(database: Database, champion: dict[str, Any], version: dict[str, Any], name: str) -> str:

@@ -20,6 +20,7 @@ Object = dict[str, Any]
 
 _OBJECTS = f"/apis/{names.API_VERSION}"
 # Seconds to connect and to answer; a person waits, so a dead address must not take minutes.
+_MANAGER = "serin-cli"
 _TIMEOUT = (4.0, 20.0)
 _RESOURCES = (names.PLURAL, "pods", "events", "deployments", "httproutes")
 _LOOKED_AT = "--kubeconfig, KUBECONFIG, ~/.kube/config and a cluster of `serin local up`"
@@ -143,7 +144,9 @@ class Cluster:
     def annotate(self, namespace: str, name: str, annotations: Mapping[str, str]) -> Object:
         """Write annotations of a ModelDeployment; all others stay."""
         path = _path(_OBJECTS, namespace, names.PLURAL, name)
-        return self._request("PATCH", path, body={"metadata": {"annotations": dict(annotations)}})
+        # So that whoever looks at the object sees that the request came by this command.
+        manager = {"fieldManager": _MANAGER}
+        return self._request("PATCH", path, manager, {"metadata": {"annotations": dict(annotations)}})
 
     def children(self, namespace: str, name: str, group: str, plural: str) -> list[Object]:
         """List the objects that Serin made for a ModelDeployment; `group` is a path such as /api/v1."""

@@ -32,6 +32,8 @@ LOGGED, QUICK_LOGGED = 10_000_000, 200_000
 ROUNDS, QUICK_ROUNDS = 60, 5
 LEAST_PER_SECOND = 5_000
 MOST_MS = 200
+# Asked now and then, and by no dashboard.
+BESIDES = ("champion and challenger over 24 h, pair by pair", "the month's export")
 NOTES = """Outcomes: each finds its prediction, which is there, and is added to the sums; batches come one after the other
 through `records`, and from two clients at once over HTTP, where registry, PostgreSQL and clients share the machine. The log: 20
 models with 5 versions each over 90 days, of which one model has half of all predictions; 80 % have an outcome, and one version
@@ -256,7 +258,11 @@ def _ask(registry: RegistryProcess, logged: int, rounds: int) -> Iterator[report
         times = [_time(ask) for _ in range(rounds)]
         middle, high = (1000 * report.quantile(times, share) for share in (0.5, 0.95))
         name = f"{what}, of {logged:,} predictions, p95"
-        yield report.Figure(name, f"≤ {MOST_MS} ms", f"{high:.0f} ms (p50 {middle:.0f} ms)", high <= MOST_MS)
+        measured = f"{high:.0f} ms (p50 {middle:.0f} ms)"
+        if what in BESIDES:
+            yield report.Figure(name, "-", measured, None)
+        else:
+            yield report.Figure(name, f"≤ {MOST_MS} ms", measured, high <= MOST_MS)
 
 
 def find_questions(registry: RegistryProcess) -> Mapping[str, Callable[[], None]]:

@@ -73,6 +73,14 @@ def test_a_file_becomes_a_version_that_is_listed_shown_and_fetched(run, tmp_path
     assert (tmp_path / "there" / "logs" / "train.log").read_text() == "epoch 1\n"
 
 
+def test_a_model_says_who_sees_it(run, tenant, monkeypatch):
+    assert "you alone" in run("create", "idea", "--visibility", "user", "--label", "team=alpha").stdout
+    assert "only tenant 'platform'" in run("create", "all", "--visibility", "platform", code=1).stderr
+    assert "idea" in run("models", "--label", "team=alpha").stdout
+    monkeypatch.setenv("SERIN_REGISTRY_TOKEN", registry_server.make_token(tenant=tenant, sub="other"))
+    assert "no models" in run("models").stdout
+
+
 @pytest.mark.usefixtures("momentum")
 def test_versions_are_compared_and_their_lineage_drawn(run):
     run("register", "model.ubj", "--model", "momentum", "--family", "xgboost", "--metric", "accuracy=0.66")
@@ -127,6 +135,24 @@ def test_outcomes_go_up_from_files_and_pipes_and_give_figures(run, tmp_path):
 
 
 @pytest.mark.usefixtures("momentum")
+def test_trainings_are_asked_for_and_reported_on_and_drift_is_kept(run):
+    asked = read(run("jobs", "submit", "momentum", "--parameters", '{"days": 90}', "-o", "json"))
+    run("jobs", "report", asked["id"], "running")
+    told = run("jobs", "report", asked["id"], "completed", "--version", "1.0.0").stdout
+    assert ("COMPLETED" in told, "days=90" in told) == (True, True)
+    anew = read(run("jobs", "submit", "momentum", "--retraining", "--trigger", "drift", "-o", "json"))
+    assert [one["id"] for one in read(run("jobs", "list", "momentum", "-o", "json"))] == [asked["id"]]
+    assert [one["id"] for one in read(run("jobs", "list", "--retraining", "--state", "pending", "-o", "json"))] == [
+        anew["id"]
+    ]
+    run("jobs", "submit", "momentum", "--parameters", "{", code=2)
+    found = ("--feature", "rsi", "--statistic", 0.3, "--p", 0.003)
+    run("drift", "report", "momentum", *found, "--severity", "high")
+    assert "rsi" in run("drift", "list", "momentum", "--severity", "high").stdout
+    assert "no drift" in run("drift", "list", "momentum", "--severity", "low").stdout
+
+
+@pytest.mark.usefixtures("momentum")
 def test_a_row_that_is_wrong_is_named_with_its_place(run, tmp_path):
     (tmp_path / "outcomes.jsonl").write_text('{"model": "momentum", "id": "r1", "at": "then"}\n')
     told = run("outcomes", "push", "outcomes.jsonl", code=1).stderr
@@ -162,6 +188,7 @@ def test_the_audit_log_is_listed_and_a_broken_one_ends_with_1(run, served, tenan
 
 def test_without_a_cluster_it_is_said_so(run, monkeypatch):
     # Nothing changes by waiting.
+    monkeypatch.setattr(transport.Retry, "RETRY_AFTER_STATUS_CODES", frozenset())
     monkeypatch.setattr(transport, "_FOR_NOW", ())
     assert "no cluster" in run("stop", "--all", "--yes", code=1).stderr
     assert "no deployments" in run("deployments").stdout
@@ -195,31 +222,38 @@ def await_ready(url: str) -> None:
     raise AssertionError(f"{url} does not answer")
 
 
-def test_a_registry_of_ones_own_is_served_backed_up_and_restored(tmp_path):
-    """As a newcomer does it: four commands, each in a process of its own."""
+def test_a_registry_of_ones_own_is_served_backed_up_and_restored(monkeypatch, tmp_path):
+    """As a newcomer does it, who sets nothing but the folder."""
     port, metrics_port = server_process.free_ports(2)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SERIN_REGISTRY_")}
-    given = {"SERIN_REGISTRY_METRICS_PORT": str(metrics_port), "SERIN_REGISTRY_URL": f"http://127.0.0.1:{port}"}
-    environment = {**kept, **given, home.VARIABLE: str(tmp_path / "home"), "PYTHONPATH": os.pathsep.join(sys.path)}
-    program = [sys.executable, "-c", "from serin_services.registry.cli.main import app; app()"]
+    for name in [name for name in os.environ if name.startswith("SERIN_REGISTRY_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(home.VARIABLE, str(tmp_path / "home"))
+    monkeypatch.setenv("SERIN_REGISTRY_METRICS_PORT", str(metrics_port))
+    monkeypatch.setenv("SERIN_REGISTRY_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
 
-    def call(*words: str, **changes: str) -> str:
-        done = subprocess.run(
-            [*program, *words], env=environment | changes, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def call(*words: object) -> str:
+        done = typer.testing.CliRunner().invoke(app, [str(word) for word in words])
+        assert done.exit_code == 0, done.output
+        return done.output
 
     (tmp_path / "model.onnx").write_bytes(b"model")
+    call("keygen", tmp_path / "keys.txt")
+    monkeypatch.setenv("SERIN_REGISTRY_ARTIFACTS_KEY_FILE", str(tmp_path / "keys.txt"))
+    program = [sys.executable, "-c", "from serin_services.registry.cli.main import app; app()"]
     with (tmp_path / "log").open("wb") as log:
-        server = subprocess.Popen([*program, "serve", "--port", str(port)], env=environment, stdout=log, stderr=log)
+        server = subprocess.Popen([*program, "serve", "--port", str(port)], stdout=log, stderr=log)
     try:
         await_ready(f"http://127.0.0.1:{port}/readyz")
-        environment["SERIN_REGISTRY_TOKEN"] = call("token").strip()
-        call("register", str(tmp_path / "model.onnx"), "--model", "momentum", "--family", "onnx")
-        call("backup", str(tmp_path / "backup.tar"))
+        monkeypatch.setenv("SERIN_REGISTRY_TOKEN", call("token").strip())
+        call("register", tmp_path / "model.onnx", "--model", "momentum", "--family", "onnx")
+        assert "1 of its artifacts are encrypted" in call("backup", tmp_path / "backup.tar")
+        assert "archived after 180 days" in call("maintain")
+        call("fetch", "momentum", "1.0.0", tmp_path / "fetched")
     finally:
         server.send_signal(signal.SIGTERM)
         assert server.wait(30) in {0, -signal.SIGTERM}
-    call("restore", str(tmp_path / "backup.tar"), **{home.VARIABLE: str(tmp_path / "other")})
-    assert next((tmp_path / "other" / "artifacts").rglob("model")).read_bytes() == b"model"
+    assert (tmp_path / "fetched" / "model").read_bytes() == b"model"
+    monkeypatch.setenv(home.VARIABLE, str(tmp_path / "other"))
+    call("restore", tmp_path / "backup.tar")
+    assert next((tmp_path / "other" / "artifacts").rglob("model")).read_bytes().startswith(b"age-encryption.org/v1")

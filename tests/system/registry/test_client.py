@@ -14,7 +14,7 @@ import pytest
 
 from serin_services.registry import errors
 from serin_services.registry.api.app import make_app
-from serin_services.registry.client import Client, figures, results, transfers
+from serin_services.registry.client import Client, figures, learning, results, transfers
 from support import registry_server
 from support.registry_served import served, tenant
 
@@ -361,6 +361,8 @@ TYPES: dict[type[results.Result], str] = {
     results.Health: "HealthAnswer",
     results.Caller: "CallerAnswer",
     results.Status: "StatusAnswer",
+    learning.DriftEvent: "DriftAnswer",
+    learning.Job: "RetrainingAnswer",
     figures.Receipt: "ReceiptAnswer",
     figures.Prediction: "PredictionAnswer",
     figures.Figures: "Figures",

@@ -13,9 +13,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mlflow import MlflowClient, entities
 from mlflow.utils import validation
+from typer.testing import CliRunner
 
 from bench.registry import cluster
 from serin_services.registry import errors
+from serin_services.registry.cli import main
 from serin_services.registry.client import Client
 from serin_services.registry.database.sessions import Database
 from serin_services.registry.mlflow import faults, pickles, tracking, writings
@@ -211,6 +213,36 @@ def test_an_import_follows_aliases_tags_metrics_and_new_versions(mlflow, registr
     assert "mlflow.tag.reviewed" not in old.labels
     assert old.labels["own"] == "kept"
     assert old.metrics == {"accuracy": 0.9}
+
+
+def test_the_command_line_says_what_it_did(mlflow, process, tenant, name, tmp_path, monkeypatch):
+    publish(mlflow, name, tmp_path)
+    monkeypatch.setenv("SERIN_REGISTRY_URL", process.url)
+    monkeypatch.setenv("SERIN_REGISTRY_TOKEN", process.token(tenant=tenant))
+    model = name.lower().replace("_", "-")
+    done = CliRunner().invoke(main.app, ["mlflow", "import", name])
+    assert (done.exit_code, done.stdout) == (0, f"{model}: 1 made, 0 changed, 0 as before; 2 notes\n")
+    assert "1.0.0: opaque/model/extra.bin is a pickle" in done.stderr
+    done = CliRunner().invoke(main.app, ["mlflow", "mirror", model])
+    assert (done.exit_code, done.stdout) == (0, f"{model}: 0 made, 1 changed, 0 as before\n")
+
+
+def test_what_was_signed_off_stays_as_it_was_seen(mlflow, registry, process, tenant, name, tmp_path):
+    publish(mlflow, name, tmp_path)
+    model = bring(registry, name).model
+    with process.client("admin", tenant, ["risk"]) as officer:
+        officer.ask_sign_off(tenant, ["risk"])
+        officer.approve(model, "1.0.0", "risk", approved=True, why="looked at it")
+    run_id = mlflow.get_model_version(name, "1").run_id
+    mlflow.log_metric(run_id, "accuracy", 0.99)
+    mlflow.log_text(run_id, "late", "late.txt")
+    mlflow.set_registered_model_alias(name, "champion", "1")
+
+    report = bring(registry, name)
+    version = registry.version(model, "1.0.0")
+    assert (version.metrics["accuracy"], version.labels["mlflow.aliases"]) == (0.8, "champion")
+    assert report.changed == ["1.0.0"]
+    assert sum("has been approved as it is" in note for note in report.notes) == 2
 
 
 @pytest.mark.usefixtures("mlflow")

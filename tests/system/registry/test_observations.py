@@ -21,6 +21,9 @@ from serin_services.registry.records.observations import Observation
 from support.histories import number, play
 from support.rollouts import at
 
+Record = tuple[dict[str, Stage], dict[str, Stage], list[str], list[str | None]]
+# What is on record of a whole history, by its number.
+wholes: dict[int, Record] = {}
 CLOCK = (at(10_000_000) + dt.timedelta(seconds=n) for n in itertools.count())
 
 
@@ -30,7 +33,7 @@ def record(database: Database, objects: Sequence[dict[str, Any]]) -> None:
             observations.record(session, Observation("c", "desk", found), next(CLOCK))
 
 
-def read(database: Database) -> tuple[dict[str, Stage], dict[str, Stage], list[str], list[str | None]]:
+def read(database: Database) -> Record:
     """Give stages, placements, and the keys of events and moves."""
     version, placement = tables.ModelVersion, tables.Placement
     with database.open(SYSTEM, read_only=True) as session:
@@ -42,33 +45,48 @@ def read(database: Database) -> tuple[dict[str, Stage], dict[str, Stage], list[s
     return stages, places, events, moves
 
 
-HISTORIES = st.sampled_from([
-    play("*3", "apply v2", "*9", "apply v3", "*9"),
-    play("*3", "apply v2", "*3", "alert fires", "*2", "alert ends", "ask retry", "*9"),
-    play("*3", "apply v2", "*3", "ask pause", "*1", "ask resume", "*1", "ask stop", "*2"),
-    play("*3", "apply v2", "*6", "apply v1", "*9"),
-    play("*3", "apply v2", "*3", "apply v3", "*9"),
-]).map(number)  # fmt: skip
-
-
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-@given(objects=HISTORIES, data=st.data())
-def test_whatever_is_lost_or_doubled_the_end_is_true_and_nothing_is_told_twice(
-    sqlite_template: Path, objects: list[dict[str, Any]], data: st.DataObject
-) -> None:
-    # Some never come, some come again, a little late; the last one comes.
-    seen = sorted(data.draw(st.sets(st.integers(0, len(objects) - 1))))
-    echoes = data.draw(st.lists(st.sampled_from(seen), max_size=5)) if seen else []
-    partly = [*seen, *echoes, len(objects) - 1, *echoes]
+def follow(template: Path, objects: Sequence[dict[str, Any]]) -> Record:
+    """Give what is on record after these observations."""
     with tempfile.TemporaryDirectory() as folder:
-        found = []
-        for name, order in (("whole", range(len(objects))), ("partly", partly)):
-            shutil.copy(sqlite_template, f"{folder}/{name}.db")
-            database = Database(f"sqlite:///{folder}/{name}.db")
-            record(database, [objects[i] for i in order])
-            found.append(read(database))
-            database.close()
-    (stages, places, events, _), (few_stages, few_places, few_events, few_moves) = found
+        shutil.copy(template, f"{folder}/registry.db")
+        database = Database(f"sqlite:///{folder}/registry.db")
+        record(database, objects)
+        found = read(database)
+        database.close()
+    return found
+
+
+HISTORIES = [
+    number(play(*actions))
+    for actions in (
+        ("*3", "apply v2", "*9", "apply v3", "*9"),
+        ("*3", "apply v2", "*3", "alert fires", "*2", "alert ends", "ask retry", "*9"),
+        ("*3", "apply v2", "*3", "ask pause", "*1", "ask resume", "*1", "ask stop", "*2"),
+        ("*3", "apply v2", "*6", "apply v1", "*9"),
+        ("*3", "apply v2", "*3", "apply v3", "*9"),
+    )
+]
+LONGEST = max(len(objects) for objects in HISTORIES)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    which=st.integers(0, len(HISTORIES) - 1),
+    comes=st.lists(st.booleans(), min_size=LONGEST, max_size=LONGEST),
+    again=st.lists(st.integers(0, LONGEST - 1), max_size=5),
+)
+def test_whatever_is_lost_or_doubled_the_end_is_true_and_nothing_is_told_twice(
+    sqlite_template: Path, which: int, comes: list[bool], again: list[int]
+) -> None:
+    objects = HISTORIES[which]
+    # Some never come, some come again, a little late; the last one comes.
+    seen = [i for i in range(len(objects)) if comes[i]]
+    echoes = [i for i in again if i in seen]
+    if which not in wholes:
+        wholes[which] = follow(sqlite_template, objects)
+    stages, places, events, _ = wholes[which]
+    partly = [objects[i] for i in (*seen, *echoes, len(objects) - 1, *echoes)]
+    few_stages, few_places, few_events, few_moves = follow(sqlite_template, partly)
     assert few_places == places
     # A version that came and went unseen may be unknown, but of those that are known the stage is true.
     assert few_stages.items() <= stages.items()

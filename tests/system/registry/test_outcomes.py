@@ -1,212 +1,118 @@
-"""Predictions and outcomes from many writers at once on PostgreSQL: every pair is counted once, whatever breaks off."""
+"""Batches of predictions and outcomes: what becomes of their rows, and which batches are refused."""
 
-import concurrent.futures
+import dataclasses
 import datetime as dt
-import random
-import threading
-import time
-from collections.abc import Sequence
+from typing import Any
 
-import hypothesis
-import psycopg
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import orm
 
 from serin_services.registry import errors
-from serin_services.registry.core import performance
-from serin_services.registry.core.access import SYSTEM, Caller
+from serin_services.registry.core.access import Caller, Role
 from serin_services.registry.database import tables
 from serin_services.registry.database.sessions import Database
-from serin_services.registry.records import outcomes, sums
 from serin_services.registry.records.outcomes import Receipt
-from serin_services.registry.records.rows import OutcomeRow, PredictionRow
-from support import outcome_laws, postgres
 from support import outcome_rows as rows
-from support.outcome_rows import NOW, REPORTER
-
-KEEP = dt.timedelta(days=90)
-COUNT = 600
-# What an example leaves, the rows that refer to others first.
-EMPTIED = (
-    tables.Prediction,
-    tables.Outcome,
-    tables.PerformanceLog,
-    tables.LabelCount,
-    tables.ModelVersion,
-    tables.Model,
-)
-WRITERS = 6
-Batch = Sequence[PredictionRow] | Sequence[OutcomeRow]
+from support.outcome_laws import VERSIONS, Rows, fill, outcome, prediction, read_labels, read_sums, report
+from support.outcome_rows import NOW
 
 
 @pytest.fixture
-def filled(postgresql_database: Database) -> Database:
-    model = rows.add_model(postgresql_database)
-    for version in ("1.0.0", "1.1.0"):
-        rows.add_version(postgresql_database, model, version)
-    return postgresql_database
+def database(sqlite_database: Database) -> Database:
+    return fill(sqlite_database)
 
 
-def take(session: orm.Session, batch: Batch, caller: Caller = REPORTER) -> Receipt:
-    if isinstance(batch[0], PredictionRow):
-        return outcomes.take_predictions(session, caller, batch, NOW, KEEP)  # type: ignore[arg-type]
-    return outcomes.take_outcomes(session, caller, batch, NOW, KEEP)  # type: ignore[arg-type]
+def test_a_receipt_tells_taken_doubled_joined_and_waiting(database: Database) -> None:
+    assert report(database, [outcome(1), outcome(2), outcome(1)]) == Receipt(taken=2, doubled=1, joined=0, waiting=2)
+    batch = [prediction(1), prediction(3), prediction(1, "1.1.0"), prediction(3)]
+    assert report(database, batch) == Receipt(taken=3, doubled=1, joined=2, waiting=1)
+    assert report(database, [outcome(3), outcome(2), outcome(4)]) == Receipt(taken=2, doubled=1, joined=1, waiting=1)
 
 
-def report(database: Database, batch: Batch) -> Receipt:
-    with database.open(REPORTER) as session:
-        return take(session, batch)
+def test_an_outcome_counts_for_each_version_that_answered_its_id(database: Database) -> None:
+    report(database, [prediction(1), prediction(1, "1.1.0", label="down")])
+    report(database, [outcome(1)])
+    correct = {version: (found.judged, found.correct) for (version, _), found in read_sums(database).items()}
+    assert correct == {"1.0.0": (1, 1), "1.1.0": (1, 0)}
 
 
-def make_predictions(version: str = "1.0.0", count: int = COUNT) -> list[PredictionRow]:
-    return [
-        PredictionRow("momentum", version, f"order-{n}/0", NOW - dt.timedelta(minutes=n % 180), "up", None, 0.5, 0.25)
-        for n in range(count)
-    ]
+def test_a_return_counts_for_the_answer_that_was_acted_on_and_returns_by_label_for_all(database: Database) -> None:
+    report(database, [prediction(number, version) for number in (1, 2) for version in VERSIONS])
+    report(database, [outcome(1, returned=0.5), outcome(2, returned=0.5, returns={"up": -0.25})])
+    gains = {version: (found.returned, found.gain, found.loss) for (version, _), found in read_sums(database).items()}
+    assert gains == {"1.0.0": (2, 0.5, 0.25), "1.1.0": (1, 0.0, 0.25)}
 
 
-def make_outcomes(count: int = COUNT) -> list[OutcomeRow]:
-    return [OutcomeRow("momentum", f"order-{n}/0", NOW, "up" if n % 4 else "down", None, 0.125) for n in range(count)]
+def test_of_two_answers_under_one_id_the_first_counts(database: Database) -> None:
+    report(database, [prediction(1, label="up"), prediction(1, label="down")])
+    report(database, [prediction(1, label="down")])
+    assert {label for _, _, label in read_labels(database)} == {"up"}
 
 
-def read_total(database: Database) -> performance.Sums:
-    with database.open(REPORTER) as session:
-        return performance.total(sums.read(row) for row in session.scalars(sa.select(tables.PerformanceLog)))
+def test_a_row_in_any_zone_counts_in_its_hour_of_utc(database: Database) -> None:
+    east = dt.timezone(dt.timedelta(hours=5, minutes=45))
+    report(database, [prediction(1, at=dt.datetime(2026, 11, 21, 17, 50, tzinfo=east))])
+    assert [hour for _, hour in read_sums(database)] == [dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)]
 
 
-def connect(database: Database) -> psycopg.Connection[tuple[object, ...]]:
-    """Connect as the superuser, who sees and ends everyone's connections."""
-    return psycopg.connect(postgres.share().url(database=database.engine.url.database or ""), autocommit=True)
+WRONG = [
+    pytest.param(
+        [prediction(1), prediction(2, "9.9.9"), prediction(3, "9.9.9"), prediction(4, "8.0.0")],
+        ["predictions.1.version", "predictions.3.version"],
+        id="versions that nobody registered, each once",
+    ),
+    pytest.param(
+        [prediction(1), prediction(2, model="nobody")], ["predictions.1.model"], id="a model that there is not"
+    ),
+    pytest.param(
+        [prediction(1, at=NOW + 2 * rows.HOUR), prediction(2), prediction(3, at=NOW - 91 * rows.DAY)],
+        ["predictions.0.at", "predictions.2.at"],
+        id="times ahead of the clock and older than what is kept",
+    ),
+    pytest.param(
+        [prediction(1, at=dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=14))))],
+        ["predictions.0.at"],
+        id="a time that no calendar of UTC has",
+    ),
+    pytest.param(
+        [outcome(1), outcome(2, at=NOW - 91 * rows.DAY)], ["outcomes.1.at"], id="an outcome older than what is kept"
+    ),
+    pytest.param([outcome(1), outcome(2, model="nobody")], ["outcomes.1.model"], id="an outcome of no model"),
+]
 
 
-def wait_for_a_lock(database: Database) -> None:
-    """Wait until some connection waits for another's row."""
-    query = b"SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    deadline = time.monotonic() + 30
-    with connect(database) as connection:
-        while time.monotonic() < deadline:
-            if connection.execute(query).fetchone() != (0,):
-                return
-            time.sleep(0.01)
-    raise AssertionError("nobody waits for a lock")
-
-
-def end_connections(database: Database, share: float) -> int:
-    """End so large a share of the connections that are in a transaction; gives how many these were."""
-    query = b"""SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-        WHERE state <> 'idle' AND pid <> pg_backend_pid() AND datname = current_database() AND random() < %s"""
-    with connect(database) as connection:
-        (ended,) = connection.execute(query, [share]).fetchone() or (0,)
-    return int(str(ended))
-
-
-def cut(batch: Batch, size: int, chance: random.Random) -> list[Batch]:
-    shuffled = chance.sample(batch, len(batch))  # type: ignore[arg-type]
-    return [shuffled[start : start + size] for start in range(0, len(shuffled), size)]  # type: ignore[misc]
-
-
-def test_both_halves_from_many_writers_at_once_are_each_counted_once(filled: Database) -> None:
-    chance = random.Random(7)  # noqa: S311 - an order, not a secret
-    halves = [make_predictions(), make_predictions("1.1.0"), make_outcomes()]
-    # Each half comes twice, in another order and cut elsewhere.
-    batches = [batch for half in halves for size in (37, 50) for batch in cut(half, size, chance)]
-    chance.shuffle(batches)
-    with concurrent.futures.ThreadPoolExecutor(WRITERS) as pool:
-        receipts = list(pool.map(lambda batch: report(filled, batch), batches))
-    total = sum(receipts, Receipt())
-    assert (total.taken, total.doubled) == (3 * COUNT, 3 * COUNT)
-    found = read_total(filled)
-    assert (found.predictions, found.timed, found.confident) == (2 * COUNT, 2 * COUNT, 2 * COUNT)
-    assert (found.outcomes, found.judged, found.correct) == (2 * COUNT, 2 * COUNT, 2 * COUNT * 3 // 4)
-    assert (found.wins, found.gain, found.squares) == (2 * COUNT, COUNT / 4, 2 * COUNT / 64)
-    with filled.open(REPORTER) as session:
-        assert session.scalar(sa.select(sa.func.sum(tables.LabelCount.count))) == 2 * COUNT
-
-
-@pytest.mark.parametrize("first", ["predictions", "outcomes"])
-def test_the_second_half_waits_for_a_first_that_is_not_committed_yet(filled: Database, first: str) -> None:
-    halves: dict[str, Batch] = {"predictions": make_predictions(count=5), "outcomes": make_outcomes(count=5)}
-    early = halves.pop(first)
-    (late,) = halves.values()
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        with filled.open(REPORTER) as session:
-            assert take(session, early).waiting == 5
-            second = pool.submit(report, filled, late)
-            wait_for_a_lock(filled)
-            assert not second.done()
-        assert second.result(timeout=30).joined == 5
-    assert read_total(filled).outcomes == 5
-
-
-def test_two_models_in_opposite_orders_never_wait_for_each_other_forever(filled: Database) -> None:
-    rows.add_version(filled, rows.add_model(filled, "reversal"))
-    batches: list[list[PredictionRow]] = []
-    for number in range(40):
-        names = ["momentum", "reversal"] if number % 2 else ["reversal", "momentum"]
-        batches.append([PredictionRow(name, "1.0.0", f"{number}", NOW, "up") for name in names])
-    with concurrent.futures.ThreadPoolExecutor(WRITERS) as pool:
-        receipts = list(pool.map(lambda batch: report(filled, batch), batches))
-    assert sum(receipts, Receipt()).taken == 80
-
-
-def report_and_break_off(database: Database, batch: Batch) -> None:
-    with database.open(REPORTER) as session:
-        assert take(session, batch).joined == len(batch)
-        end_connections(database, 1.0)
-
-
-@pytest.mark.parametrize("half", ["predictions", "outcomes"])
-def test_a_batch_whose_connection_is_killed_counts_nothing_and_can_be_sent_again(filled: Database, half: str) -> None:
-    report(filled, make_outcomes(50) if half == "predictions" else make_predictions(count=50))
-    batch: Batch = make_predictions(count=50) if half == "predictions" else make_outcomes(50)
-    before = read_total(filled)
-    with pytest.raises(errors.UnavailableError):
-        report_and_break_off(filled, batch)
-    assert read_total(filled) == before
-    assert report(filled, batch) == Receipt(taken=50, joined=50)
-    assert report(filled, batch) == Receipt(doubled=50)
-    assert read_total(filled).outcomes == 50
-
-
-def test_writers_that_are_killed_at_any_moment_and_send_again_count_everything_once(filled: Database) -> None:
-    chance = random.Random(11)  # noqa: S311 - an order, not a secret
-    batches = [*cut(make_predictions(), 30, chance), *cut(make_outcomes(), 30, chance)]
-    done = threading.Event()
-
-    def send(batch: Batch) -> int:
-        for attempt in range(200):
-            try:
-                report(filled, batch)
-            except errors.UnavailableError:
-                continue
-            return attempt
-        raise AssertionError("it never came through")
-
-    def kill() -> int:
-        killed = 0
-        while not done.wait(0.02):
-            killed += end_connections(filled, 0.2)
-        return killed
-
-    with concurrent.futures.ThreadPoolExecutor(WRITERS + 1) as pool:
-        killer = pool.submit(kill)
-        attempts = list(pool.map(send, batches))
-        done.set()
-    assert killer.result() > 0
-    assert sum(attempts) > 0
-    found = read_total(filled)
-    assert (found.predictions, found.outcomes, found.correct) == (COUNT, COUNT, COUNT * 3 // 4)
-
-
-@hypothesis.given(delivery=outcome_laws.deliveries())
-@hypothesis.settings(
-    deadline=None, max_examples=40, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
-)
-def test_any_split_order_and_doubling_gives_the_sums_of_plain_counting(
-    database: Database, delivery: tuple[list[PredictionRow], list[OutcomeRow], list[outcome_laws.Rows]]
+@pytest.mark.parametrize(("batch", "where"), WRONG)
+def test_a_batch_with_a_fault_is_refused_whole_with_every_fault_named(
+    database: Database, batch: Rows, where: list[str]
 ) -> None:
-    with database.open(SYSTEM) as session:
-        for table in EMPTIED:
-            session.execute(sa.delete(table))
-    outcome_laws.check(outcome_laws.fill(database), *delivery)
+    with pytest.raises(errors.InvalidError) as refused:
+        report(database, batch)
+    assert [fault.where for fault in refused.value.faults] == where
+    assert f"none of {len(batch)} rows" in refused.value.message
+    mended: list[Any] = [dataclasses.replace(row, model="momentum", at=NOW) for row in batch]
+    mended = [dataclasses.replace(row, version="1.0.0") if hasattr(row, "version") else row for row in mended]
+    assert report(database, mended) == Receipt(taken=len(batch), waiting=len(batch))
+
+
+def test_a_batch_of_too_many_rows_is_refused_with_both_numbers(database: Database) -> None:
+    with pytest.raises(errors.TooLargeError, match="at most 10000 rows, got 10001"):
+        report(database, [prediction(1)] * 10_001)
+
+
+def test_a_viewer_may_not_report(database: Database) -> None:
+    with pytest.raises(errors.ForbiddenError, match="developer"):
+        report(database, [prediction(1)], rows.VIEWER)
+
+
+def test_another_tenant_is_told_that_there_is_no_such_model(database: Database) -> None:
+    stranger = Caller(subject="server", tenant="globex", role=Role.ADMIN)
+    with pytest.raises(errors.InvalidError) as refused:
+        report(database, [prediction(1)], stranger)
+    assert refused.value.faults[0].where == "predictions.0.model"
+
+
+def test_a_model_named_by_name_and_by_id_is_one_model(database: Database) -> None:
+    with database.open(rows.REPORTER) as session:
+        id_ = session.scalars(sa.select(tables.Model.id)).one()
+    batch = [prediction(1), dataclasses.replace(prediction(1), model=str(id_))]
+    assert report(database, batch) == Receipt(taken=1, doubled=1, waiting=1)

@@ -18,6 +18,7 @@ from serin_services.registry.core.access import SYSTEM
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import tables
 from serin_services.registry.database.sessions import Database
+from serin_services.registry.records import shadow
 from serin_services.registry.records.requests import Asked, Order, Placed, Verb
 from serin_services.server.predictions import documents, lines
 from support import collectors
@@ -189,6 +190,9 @@ class TestPerformance:
         assert (version["last_hour"], version["last_day"]) == (8, 8)
         whole = client.ok("GET", "/models/momentum/performance?since=2026-11-20T00:00:00Z")["versions"][0]
         assert whole["figures"]["predictions"] == 12
+        cut = client.ok("GET", "/models/momentum/performance?since=2026-11-20T10:15:00Z&until=2026-11-20T10:45:00Z")
+        assert (cut["since"], cut["until"]) == ("2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z")
+        assert cut["versions"][0]["figures"]["predictions"] == 4
 
     def test_the_last_hour_is_counted_to_the_second(self, client: Client) -> None:
         moments = ["11:29:59", "11:30:00", "11:59:59", "12:00:00", "12:29:59"]
@@ -225,7 +229,8 @@ class TestPerformance:
     @pytest.mark.parametrize(
         "query",
         [
-            pytest.param("since=2026-11-21T12:00:00Z&until=2026-11-20T12:00:00Z", id="an end before the beginning"),
+            pytest.param("since=2026-11-21T12:20:00Z&until=2026-11-21T12:10:00Z", id="an end before the beginning"),
+            pytest.param("since=2026-11-21T13:00:00Z", id="a beginning after now"),
             pytest.param("since=0001-01-01T00:00:00%2B14:00", id="a time that no calendar in UTC has"),
             pytest.param("since=2026-11-21T12:00:00", id="a time without a zone"),
             pytest.param("since=2001-01-01T00:00:00Z", id="more hours than one answer holds"),
@@ -295,6 +300,14 @@ class TestShadow:
         assert kept["paired"] == found["paired"]
         (listed,) = client.ok("GET", f"/models/momentum/versions/{CHALLENGER}/shadow/history")["items"]
         assert listed == kept
+
+    def test_of_many_pairs_the_newest_stand_for_all(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shadow, "MAX_PAIRED", 2)
+        minutes = [(n, f"2026-11-21T12:0{n}:00Z") for n in range(4)]
+        batch = [prediction(n, version, at=at) for n, at in minutes for version in (CHAMPION, CHALLENGER)]
+        report(client, batch, [outcome(n, label="up" if n > 1 else "down") for n, _ in minutes])
+        found = client.ok("GET", f"/models/momentum/versions/{CHALLENGER}/shadow/comparison")["paired"]
+        assert (found["rows"], found["both_right"]) == (2, 2)
 
     def test_without_a_trial_the_version_in_production_is_the_champion(
         self, database: Database, client: Client

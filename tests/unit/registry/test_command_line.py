@@ -210,3 +210,12 @@ def test_a_wrong_setting_is_a_sentence_before_anything_is_served(monkeypatch):
     told = CliRunner().invoke(app, ["serve"])
     assert told.exit_code == 1
     assert "port" in told.stderr
+
+
+def test_a_key_is_made_for_its_owner_and_never_over_another(tmp_path):
+    assert CliRunner().invoke(app, ["keygen", str(tmp_path / "keys")]).exit_code == 0
+    content = (tmp_path / "keys").read_text()
+    assert "AGE-SECRET-KEY-1" in content
+    assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o600
+    assert CliRunner().invoke(app, ["keygen", str(tmp_path / "keys")]).exit_code == 1
+    assert (tmp_path / "keys").read_text() == content

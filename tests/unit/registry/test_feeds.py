@@ -70,6 +70,18 @@ def test_empty_lines_are_none_and_a_media_type_may_have_parameters() -> None:
         ),
         pytest.param(
             "application/json",
+            list_of(prediction(1, model="a\x00b")),
+            "predictions.0.model",
+            id="a NUL in a model",
+        ),
+        pytest.param(
+            "application/json",
+            list_of(prediction(1, label="a\x00b")),
+            "predictions.0.label",
+            id="a NUL in a label",
+        ),
+        pytest.param(
+            "application/json",
             list_of(prediction(1, at="2026-11-21T12:10:00")),
             "predictions.0.at",
             id="a time without a zone",

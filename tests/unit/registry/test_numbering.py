@@ -1,7 +1,7 @@
 """The number of a new version, from its parent, what changed and what is taken."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serin_services.registry.core import numbering
@@ -58,6 +58,7 @@ def test_a_given_number(given_number: str, part: Part, fits: bool) -> None:
         assert "something changed" in problem
 
 
+@settings(max_examples=30)
 @given(st.lists(NUMBERS, min_size=1, unique=True), st.data(), st.sampled_from(Part))
 def test_the_chosen_number_is_free_and_is_enough(taken: list[Version], data: st.DataObject, part: Part) -> None:
     parent = data.draw(st.sampled_from(taken))

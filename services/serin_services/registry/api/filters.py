@@ -15,7 +15,8 @@ Moment = Annotated[
     fastapi.Query(ge=FIRST, lt=LAST, description="With its zone, as in RFC 3339."),
 ]
 VersionFilter = Annotated[
-    str | None, fastapi.Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", description="A version's number, or its id.")
+    str | None,
+    fastapi.Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", description="A version's number, or its id."),
 ]
 Periods = Annotated[
     float | None,

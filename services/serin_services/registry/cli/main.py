@@ -11,6 +11,7 @@ from serin_services.registry.cli import (
     copies,
     figures,
     health,
+    learning,
     lifecycle,
     registering,
     rollouts,
@@ -44,6 +45,8 @@ def _root(
 for _name, _command in (
     ("serve", serving.serve),
     ("token", serving.token),
+    ("keygen", serving.keygen),
+    ("create", registering.create),
     ("register", registering.register),
     ("models", catalogue.models),
     ("list", catalogue.list_versions),
@@ -76,6 +79,8 @@ for _name, _group in (
     ("predictions", figures.predictions),
     ("outcomes", figures.outcomes),
     ("shadow", shadow.shadow),
+    ("jobs", learning.jobs),
+    ("drift", learning.drift),
     ("audit", audits.audit),
     ("mlflow", tracking.mlflow),
 ):

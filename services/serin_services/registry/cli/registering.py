@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 
 
+_SEEN_BY = {"tenant": "your tenant", "user": "you alone", "platform": "everyone"}
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
     """What is to be registered: the model's name, what is known of the version, and its files by their name there."""
@@ -25,6 +28,29 @@ class Source:
     model: str
     body: dict[str, Any]
     files: dict[str, Path]
+
+
+def create(
+    model: Annotated[str, typer.Argument(help="Its name: a-z, 0-9 and -, at most 52 characters.", show_default=False)],
+    description: Annotated[str, typer.Option("--description", help="What it is for.")] = "",
+    label: options.Label = None,
+    visibility: Annotated[
+        str | None, typer.Option("--visibility", help="tenant (the default), user (you alone), or platform (everyone).")
+    ] = None,
+    output: options.Output = Format.TABLE,
+) -> None:
+    """Make a model before it has versions: to say who sees it, or what it is for.
+
+    \b
+    Examples:
+      serin registry create momentum --description "direction of the next hour" --label team=trading
+      serin registry create my-idea --visibility user
+    """  # noqa: D301 - \b keeps the lines of the examples apart
+    labels = options.pairs("--label", label)
+    with session.connect() as registry:
+        made = registry.create_model(model, description=description, labels=labels, visibility=visibility)
+    text = f"{made.name} is made; it is seen by {_SEEN_BY.get(made.visibility, made.visibility)}"
+    screens.show(made, output, lambda: text)
 
 
 def register(  # noqa: PLR0913, PLR0917 - each parameter is an option of the command

@@ -70,11 +70,12 @@ def deployments(
     """  # noqa: D301 - as above
     with session.connect() as registry:
         found = list(itertools.islice(registry.deployments(model=model, namespace=namespace), limit))
-    columns = ("DEPLOYMENT", "CLUSTER", "WANTS", "PHASE", "STEP", "WEIGHT", "VERDICT", "SEEN", "MESSAGE")
+    columns = ("DEPLOYMENT", "CLUSTER", "MODEL", "WANTS", "PHASE", "STEP", "WEIGHT", "VERDICT", "SEEN", "MESSAGE")
     lines = (
         (
             f"{d.namespace}/{d.name}",
             d.cluster,
+            d.model,
             d.version,
             d.phase,
             d.step,

@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,6 +58,25 @@ def token(
     """  # noqa: D301 - as above
     with session.reporting():
         typer.echo(sign(read_settings(home.find_environment()), subject or _user(), tenant, role, office or [], days))
+
+
+def keygen(
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.", dir_okay=False)],
+) -> None:
+    """Make a key that encrypts artifacts, as age-keygen does; without it nobody reads them again.
+
+    \b
+    Examples:
+      serin registry keygen keys.txt
+      SERIN_REGISTRY_ARTIFACTS_KEY_FILE=keys.txt serin registry serve
+    """  # noqa: D301 - as above
+    from serin_services.registry.artifacts import encryption  # noqa: PLC0415 - only for this command
+
+    try:
+        encryption.write_new(file, dt.datetime.now(dt.UTC))
+    except OSError as error:
+        session.fail(f"{file}: {error.strerror}; a key is never written over")
+    session.tell(f"{file}: keep it where the artifacts and their backups are not")
 
 
 def sign(settings: "Settings", subject: str, tenant: str, role: str, offices: list[str], days: float) -> str:

@@ -140,6 +140,7 @@ class Deployment(Result):
     cluster: str
     namespace: str
     name: str
+    model: str
     model_id: uuid.UUID
     version: str
     phase: str

@@ -91,12 +91,13 @@ class Follower:
         for thread in threads:
             thread.start()
         self._leading = True
-        while not self._stopping.wait(LEADER_SECONDS) and self._leadership.is_held():
-            pass
+        # A thread that has ended did so by an error of its own, and begins anew with the rest.
+        while not self._stopping.wait(LEADER_SECONDS) and all(thread.is_alive() for thread in threads):
+            if not self._leadership.is_held():
+                logger.warning("the database took the lock back: another may follow cluster %s", self._cluster)
+                break
         self._leading = False
         for scope in self._scopes:
             scope.stop()
         for thread in threads:
             thread.join(_JOIN_SECONDS)
-        if not self._stopping.is_set():
-            logger.warning("the database took the lock back: another replica may follow cluster %s", self._cluster)

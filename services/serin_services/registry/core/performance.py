@@ -183,7 +183,7 @@ def figures(sums: Sums, periods: float | None = None, confidence: float = 0.95) 
     return {
         "predictions": sums.predictions,
         "outcomes": sums.outcomes,
-        **{name: dataclasses.asdict(share) if share else None for name, share in shares.items()},
+        **{name: dict(vars(share)) if share else None for name, share in shares.items()},
         "mean_return": mean_return(sums),
         "sharpe": sharpe(sums),
         "sharpe_annualised": sharpe(sums, periods) if periods is not None else None,

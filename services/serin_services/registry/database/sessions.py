@@ -1,8 +1,8 @@
 """The registry's database: its connections, and sessions that see and write what their caller may.
 
-PostgreSQL is used through up to two logins. The application's serves requests; the owner's migrates and does the registry's own
-work, and its policy alone is freed by `serin.system` (see `visibility.py`). With one login the two are the same: enough where
-one person runs everything. SQLite is a file, for that one person.
+PostgreSQL, 15 or later, is used through up to two logins. The application's serves requests; the owner's migrates and does
+the registry's own work, and its policy alone is freed by `serin.system` (see `visibility.py`). With one login the two are the
+same: enough where one person runs everything. SQLite is a file, for that one person.
 """
 
 import contextlib

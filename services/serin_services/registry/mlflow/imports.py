@@ -7,7 +7,7 @@ interrupted import left out is brought by the next one. Files are written once; 
 import functools
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -142,27 +142,44 @@ class _Transfer:
 
     def _follow(self, version: VersionSummary) -> bool:
         """Write what changed of labels and metrics; give whether anything did."""
-        wanted = {
-            "labels": readings.replace_labels(version.labels, readings.label_version(self.published, self.run)),
-            "metrics": {**version.metrics, **readings.read_metrics(self.run.metrics)},
-        }
-        changes = {name: value for name, value in wanted.items() if getattr(version, name) != value}
-        if changes:
-            self.registry.change_version(self.model, version.version, version.revision, changes)
-        return bool(changes)
+        is_changed = False
+        metrics = {**version.metrics, **readings.read_metrics(self.run.metrics)}
+        if metrics != version.metrics:
+            try:
+                version = self._change(version, "metrics", metrics)
+            except errors.ConflictError as error:
+                # What somebody signed off stays as they saw it; labels say nothing of what it is.
+                self.report.notes.append(f"{version.version}: its metrics changed in MLflow, but {error.message}")
+            else:
+                is_changed = True
+        labels = readings.replace_labels(version.labels, readings.label_version(self.published, self.run))
+        if labels != version.labels:
+            self._change(version, "labels", labels)
+            is_changed = True
+        return is_changed
+
+    def _change(self, version: VersionSummary, name: str, value: Mapping[str, Any]) -> VersionSummary:
+        return self.registry.change_version(self.model, version.version, version.revision, {name: value})
 
     def _bring_files(self, version: str) -> bool:
         """Bring the files that are not there yet, one at a time; give whether there were any."""
         there = {artifact.name for artifact in self.registry.artifacts(self.model, version)}
         model = self._name_of_model()
         missing = [name for name in self.files if name not in there and not (name == model and MODEL in there)]
-        for name in missing:
-            file = self._fetch(name)
-            reason = pickles.find_reason(file)
-            kept = MODEL if name == model and not reason else name
-            if reason:
-                self.report.notes.append(f"{version}: {name} is {reason}")
-            media_type = pickles.MEDIA_TYPE if reason else "application/octet-stream"
-            self.registry.upload(self.model, version, kept, file, media_type=media_type)
-            file.unlink()
+        for number, name in enumerate(missing):
+            try:
+                self._bring_file(version, name, model)
+            except errors.ConflictError as error:
+                self.report.notes.append(f"{version}: {len(missing) - number} files are missing, but {error.message}")
+                return number > 0
         return bool(missing)
+
+    def _bring_file(self, version: str, name: str, model: str) -> None:
+        file = self._fetch(name)
+        reason = pickles.find_reason(file)
+        if reason:
+            self.report.notes.append(f"{version}: {name} is {reason}")
+        kept = MODEL if name == model and not reason else name
+        media_type = pickles.MEDIA_TYPE if reason else "application/octet-stream"
+        self.registry.upload(self.model, version, kept, file, media_type=media_type)
+        file.unlink()

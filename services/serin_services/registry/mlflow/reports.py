@@ -17,5 +17,6 @@ class Report:
     def describe(self) -> str:
         """Say it in a line."""
         counts = ((len(self.made), "made"), (len(self.changed), "changed"), (len(self.same), "as before"))
-        notes = f"; {len(self.notes)} notes" if self.notes else ""
-        return f"{self.model}: {', '.join(f'{count} {word}' for count, word in counts)}{notes}"
+        count = len(self.notes)
+        notes = f"; {count} note{'s' if count > 1 else ''}" if count else ""
+        return f"{self.model}: {', '.join(f'{number} {word}' for number, word in counts)}{notes}"

@@ -80,6 +80,8 @@ def enter(
         errors.ConflictError: meanwhile there is another of this name, or the version was approved.
     """
     guards.require(caller, Operation.CHANGE, version)
+    # Of two uploads at once the second is judged by what the first one left.
+    guards.lock(session, version)
     _check_fits(session, version, upload.name, upload.sha256, approvals.refuse_after_approval)
     if upload.name == MODEL:
         versions.say_once(version, "artifact_sha256", upload.sha256)

@@ -7,7 +7,7 @@ with the caller's name on the object, while what was logged and never asked for 
 import dataclasses
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from sqlalchemy import orm
 from serin_services.registry import errors
 from serin_services.registry.core.access import Caller, Operation
 from serin_services.registry.core.events import Kind
-from serin_services.registry.database.tables import Deployment, ModelVersion, Placement, RolloutEvent, Tenant
+from serin_services.registry.database.tables import Deployment, Model, ModelVersion, Placement, RolloutEvent, Tenant
 from serin_services.registry.records import approvals, audits, guards, heads, models, paging
 from serin_services.registry.records.requests import (
     FORWARD,
@@ -82,6 +82,12 @@ def find(session: orm.Session, caller: Caller, deployment: uuid.UUID) -> Deploym
     if row is None:
         raise errors.NotFoundError(f"there is no deployment {deployment} that you may see")
     return row
+
+
+def read_models(session: orm.Session, found: Sequence[Deployment]) -> dict[uuid.UUID, str]:
+    """Give the names of the models of deployments, by the models' ids."""
+    wanted = sa.select(Model.id, Model.name).where(Model.id.in_({deployment.model_id for deployment in found}))
+    return {row.id: row.name for row in session.execute(wanted)}
 
 
 def list_placements(session: orm.Session, deployment: Deployment) -> list[tuple[str, Placement]]:

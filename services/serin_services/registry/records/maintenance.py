@@ -33,7 +33,7 @@ class Rule:
 
 def _delete(kind: type[tables.Base], age_of: orm.InstrumentedAttribute[dt.datetime]) -> Step:
     """Make the step that takes away rows by one of their times, the oldest first."""
-    keys = [getattr(kind, column.key) for column in sa.inspect(kind).primary_key]
+    keys = [getattr(kind, str(column.key)) for column in sa.inspect(kind).primary_key]
 
     def step(session: orm.Session, until: dt.datetime, limit: int) -> int:
         due = sa.select(*keys).where(age_of < until).order_by(age_of).limit(limit)

@@ -65,12 +65,8 @@ def record(session: orm.Session, observation: Observation, now: dt.datetime) -> 
     row = _find(session, observation.cluster, observation.uid)
     if row is not None and _is_old(row, observation):
         return False
-    previous = _load(row) if row is not None else None
-    if row is not None and previous is not None and previous.model != observation.resource["spec"]["model"]:
-        _close(session, row, previous, now)
-        row, previous = None, None
     row = row or _add(session, observation, now)
-    account = fates.read(previous, observation.resource)
+    account = fates.read(_load(row), observation.resource)
     Fate(session, row, observation.resource, now).write(account)
     if observation.removed:
         account = fates.remove(account.seen, now)
@@ -96,12 +92,14 @@ def record_missing(session: orm.Session, deployment: uuid.UUID, now: dt.datetime
 
 def list_known(session: orm.Session, cluster: str, namespace: str = "") -> dict[str, Known]:
     """Give what is on record of a cluster, or of one of its namespaces, by uid."""
-    wanted = sa.select(Deployment).where(Deployment.cluster == cluster)
+    row = Deployment
+    wanted = sa.select(row.uid, row.id, row.namespace, row.seen["version"].as_string(), row.deleted_at)
+    wanted = wanted.where(row.cluster == cluster)
     if namespace:
-        wanted = wanted.where(Deployment.namespace == namespace)
+        wanted = wanted.where(row.namespace == namespace)
     return {
-        row.uid: Known(row.id, row.namespace, version_of(row), row.deleted_at is not None)
-        for row in session.scalars(wanted)
+        uid: Known(identity, where, int(version or 0), deleted_at is not None)
+        for uid, identity, where, version, deleted_at in session.execute(wanted)
     }
 
 
@@ -144,13 +142,6 @@ def _add(session: orm.Session, observation: Observation, now: dt.datetime) -> De
     details = {"cluster": row.cluster, "namespace": row.namespace, "name": row.name, "by": by}
     audits.append(session, SYSTEM, "deployment.found", row, details, now)
     return row
-
-
-def _close(session: orm.Session, row: Deployment, previous: fates.Seen, now: dt.datetime) -> None:
-    """End what an object did for one model before it serves another: what comes is another deployment."""
-    Fate(session, row, _GONE, now).write(fates.remove(previous, now))
-    row.uid, row.deleted_at = f"{row.uid}@{previous.model}@{version_of(row)}", now
-    session.flush()
 
 
 def _show(row: Deployment, resource: Mapping[str, Any], now: dt.datetime) -> None:

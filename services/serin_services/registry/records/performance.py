@@ -1,7 +1,7 @@
 """How versions do: figures over a window, as a series, and what each answered, all made of the hours' sums.
 
-A window is made of whole hours of UTC: it begins with the hour in which it is asked to begin. What costs time is then the
-number of hours, however many predictions lie in them.
+A window is made of whole hours of UTC: those in which it is asked to begin and to end belong to it. What costs time is then
+the number of hours, however many predictions lie in them.
 """
 
 import collections
@@ -29,25 +29,27 @@ MAX_POINTS = 5_000
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """A time from the beginning of an hour up to, and without, its end."""
+    """A time from the beginning of an hour up to, and without, the end of one, or now."""
 
     since: dt.datetime
     until: dt.datetime
 
     @classmethod
     def make(cls, since: dt.datetime | None, until: dt.datetime | None, now: dt.datetime) -> "Window":
-        """Make it of what is asked for; by default it is the last 24 hours.
+        """Make it of what is asked for, widened to full hours, and ending now at the latest; by default the last 24 hours.
 
         Raises:
             errors.InvalidError: it ends before it begins.
         """
-        until = until or now
-        since = sums.find_hour(since or until - DAY)
-        if until <= since:
+        last = min(until or now, now)
+        first = since or last - DAY
+        if last <= first:
             raise errors.InvalidError(
-                f"expected a window that ends after it begins, got {since.isoformat()} to {until.isoformat()}"
+                f"expected a window that ends after it begins and begins before now, got {first.isoformat()} to "
+                f"{last.isoformat()}"
             )
-        return cls(since, until)
+        whole = sums.find_hour(last)
+        return cls(sums.find_hour(first), min(whole if whole == last else whole + sums.HOUR, now))
 
 
 @dataclasses.dataclass(frozen=True)

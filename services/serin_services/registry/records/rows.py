@@ -16,7 +16,7 @@ from serin_services.package.manifest import ModelName, Version
 MAX_ROWS = 10_000
 
 # A model's name, or its UUID.
-Reference = Annotated[str, pydantic.StringConstraints(min_length=1, max_length=64)]
+Reference = Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,51}$")]
 # A request's id of up to 128 characters, `/` and the row's number; or any other, without control characters.
 Id = Annotated[str, pydantic.StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Label = Annotated[str, pydantic.StringConstraints(min_length=1, max_length=253, pattern=r"^[^\x00-\x1f\x7f]+$")]

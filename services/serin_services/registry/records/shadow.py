@@ -18,6 +18,9 @@ from serin_services.registry.database import tables
 from serin_services.registry.records import audits, guards, paging, versions
 from serin_services.registry.records.performance import Window, add_up
 
+# Pairs are read row by row: of more than this, the newest stand for all, so that a comparison takes seconds at most.
+MAX_PAIRED = 200_000
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:
@@ -95,27 +98,35 @@ def list_results(
 def _pair(
     session: orm.Session, challenger: tables.ModelVersion, champion: tables.ModelVersion, window: Window
 ) -> dict[str, Any]:
-    """Count what both answered to the same rows, and what came of those, in the database: there may be millions."""
-    one, other, outcome = tables.Prediction, orm.aliased(tables.Prediction), tables.Outcome
+    """Count in the database what both answered to the same rows, the challenger's newest, and what came of those."""
+    prediction, outcome = tables.Prediction, tables.Outcome
+    newest = (
+        sa.select(prediction)
+        .where(prediction.version_id == challenger.id, prediction.at >= window.since, prediction.at < window.until)
+        .order_by(prediction.at.desc())
+        .limit(MAX_PAIRED)
+        .subquery()
+    )
+    one, other = orm.aliased(prediction, newest), orm.aliased(prediction)
     right, champion_right = one.label == outcome.label, other.label == outcome.label
-
-    def count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-        return sa.func.count(sa.case((condition, 1)))
-
+    wrong, champion_wrong = one.label != outcome.label, other.label != outcome.label
     judged = one.label.is_not(None) & other.label.is_not(None) & outcome.label.is_not(None)
     chosen = (
         sa.select(
             sa.func.count().label("rows"),
-            count(one.label == other.label).label("agreed"),
-            count(judged).label("judged"),
-            count(right & champion_right).label("both_right"),
-            count(right & (other.label != outcome.label)).label("challenger_alone_right"),
-            count(champion_right & (one.label != outcome.label)).label("champion_alone_right"),
+            _count(one.label == other.label).label("agreed"),
+            _count(judged).label("judged"),
+            _count(right & champion_right).label("both_right"),
+            _count(right & champion_wrong).label("challenger_alone_right"),
+            _count(wrong & champion_right).label("champion_alone_right"),
             sa.func.avg(sa.func.abs(one.value - other.value)).label("mean_difference"),
         )
         .select_from(one)
         .join(other, (other.model_id == one.model_id) & (other.id == one.id) & (other.version_id == champion.id))
         .outerjoin(outcome, (outcome.model_id == one.model_id) & (outcome.id == one.id))
-        .where(one.version_id == challenger.id, one.at >= window.since, one.at < window.until)
     )
     return dict(session.execute(chosen).mappings().one())
+
+
+def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.count(sa.case((condition, 1)))

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import fastapi
@@ -37,6 +38,7 @@ class DeploymentAnswer(Answer):
     """A ModelDeployment as it was last seen."""
 
     id: uuid.UUID
+    model: str = pydantic.Field(description="The model's name.")
     model_id: uuid.UUID
     cluster: str
     namespace: str
@@ -119,7 +121,8 @@ def list_deployments(
     """Give the deployments of the models that the caller may see; those that are gone, too, with `deleted`."""
     filters = deployments.Filters(model, namespace, phase, deleted)
     found = deployments.list_deployments(context.session, context.caller, filters, part)
-    return PageAnswer[DeploymentAnswer].model_validate(found)
+    names = deployments.read_models(context.session, found.items)
+    return PageAnswer[DeploymentAnswer].model_validate(found.map(lambda row: _show(row, names)))
 
 
 @router.get("/deployments/{deployment}", summary="Read a deployment")
@@ -130,7 +133,8 @@ def read_deployment(context: Context, deployment: uuid.UUID) -> DetailAnswer:
         PlacementAnswer(version=version, stage=placement.stage, since=placement.since)
         for version, placement in deployments.list_placements(context.session, row)
     ]
-    return DetailAnswer(**DeploymentAnswer.model_validate(row).model_dump(), placements=placements)
+    shown = _show(row, deployments.read_models(context.session, [row]))
+    return DetailAnswer(**shown.model_dump(), placements=placements)
 
 
 @router.get("/deployments/{deployment}/history", summary="Read a deployment's history")
@@ -170,6 +174,11 @@ def read_answer(
     row = _find(context, deployment)
     answer = deployments.answer(context.session, context.caller, context.services.deployer, row, request, wait_seconds)
     return OperatorAnswer.model_validate(answer)
+
+
+def _show(row: tables.Deployment, names: Mapping[uuid.UUID, str]) -> DeploymentAnswer:
+    columns = {name: getattr(row, name) for name in DeploymentAnswer.model_fields if name != "model"}
+    return DeploymentAnswer(model=names[row.model_id], **columns)
 
 
 def _find(context: Asked, deployment: uuid.UUID) -> tables.Deployment:

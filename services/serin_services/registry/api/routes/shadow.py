@@ -37,7 +37,7 @@ class TrialAnswer(Answer):
 
 
 class PairedAnswer(Answer):
-    """Rows that both answered, counted by what came of them."""
+    """Rows that both answered, of the newest 200,000 of the challenger, counted by what came of them."""
 
     rows: int
     agreed: int

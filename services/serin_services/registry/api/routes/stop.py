@@ -7,6 +7,7 @@ import fastapi
 import pydantic
 
 from serin_services.registry.api.context import Context
+from serin_services.registry.api.routes.deployments import DnsLabel
 from serin_services.registry.api.routing import make_router
 from serin_services.registry.api.schemas import Answer, Request
 from serin_services.registry.records import deployments
@@ -19,7 +20,7 @@ class StopBody(Request):
     """What is to stop: one deployment, those of a namespace, or all of the caller's tenant."""
 
     deployment: uuid.UUID | None = None
-    namespace: Annotated[str, pydantic.StringConstraints(min_length=1, max_length=63)] | None = None
+    namespace: DnsLabel | None = None
 
     @pydantic.model_validator(mode="after")
     def names_one_scope(self) -> "StopBody":

@@ -36,7 +36,7 @@ CALLERS = st.builds(
 REGISTRIES = st.lists(models(), max_size=6)
 # A registry takes a while to fill.
 slow = hypothesis.settings(
-    deadline=None, max_examples=15, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=10, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
 )
 
 
@@ -249,6 +249,29 @@ def test_an_insert_of_another_tenants_row_is_refused(
         statement = statement.values(values) if values else statement
         with pytest.raises(errors.ForbiddenError, match="'globex'"):
             session.execute(statement, rows) if rows else session.execute(statement)
+
+
+@pytest.mark.parametrize("tenant", ["globex", PLATFORM])
+def test_a_new_row_of_another_tenant_is_refused(sqlite_database: sessions.Database, tenant: str) -> None:
+    Filled(sqlite_database, [])
+    with sqlite_database.open(ANN) as session:
+        session.add(registry_rows.make_model(tenant))
+        with pytest.raises(errors.ForbiddenError, match=f"tenant '{tenant}'"):
+            session.flush()
+        session.expunge_all()
+
+
+def test_a_row_that_is_seen_by_everyone_is_not_everyones_to_take_away(sqlite_database: sessions.Database) -> None:
+    model = registry_rows.make_model(PLATFORM, Visibility.PLATFORM)
+    with sqlite_database.open(SYSTEM) as session:
+        session.add(registry_rows.make(tables.Tenant, id=PLATFORM))
+        session.flush()
+        session.add(model)
+    with sqlite_database.open(ANN) as session:
+        session.delete(session.get_one(tables.Model, model.id))
+        with pytest.raises(errors.ForbiddenError, match="tenant 'platform'"):
+            session.flush()
+        session.expunge_all()
 
 
 def test_a_row_may_not_be_given_to_another_tenant(sqlite_database: sessions.Database) -> None:

@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 
 @pytest.fixture
 def served(sqlite_database: Database, tmp_path: Path) -> Iterator[Served]:
-    limits = {"artifact_bytes": 200 * MIB, "body_seconds": 1.0}
+    limits = {"artifact_bytes": 64 * MIB, "body_seconds": 1.0}
     with serve(make_services(sqlite_database, tmp_path / "artifacts", **limits)) as served:
         yield served
 
@@ -163,14 +163,14 @@ def test_an_upload_that_trickles_is_ended(served: Served, client: Client, tmp_pa
 
 
 def test_an_artifact_that_says_it_is_too_large_is_refused_before_it_comes(served: Served, client: Client) -> None:
-    head = head_of(client, b"").replace(b"Content-Length: 0", b"Content-Length: %d" % (300 * MIB))
+    head = head_of(client, b"").replace(b"Content-Length: 0", b"Content-Length: %d" % (100 * MIB))
     with socket.create_connection(("127.0.0.1", served.port)) as connection:
         connection.sendall(head)
         assert connection.recv(1000).startswith(b"HTTP/1.1 413")
 
 
 def test_an_artifact_that_becomes_too_large_is_refused(client: Client, tmp_path: Path) -> None:
-    chunks = (b"x" * MIB for _ in range(202))
+    chunks = (b"x" * MIB for _ in range(66))
 
     try:
         assert client.put(f"{PATH}/model", chunks, headers={"Repr-Digest": digest_of(b"x")}).status_code == 413
@@ -181,7 +181,7 @@ def test_an_artifact_that_becomes_too_large_is_refused(client: Client, tmp_path:
 
 
 def test_uploads_and_downloads_take_little_memory(client: Client) -> None:
-    size, block = 150 * MIB, b"serin" * 1024 * 50
+    size, block = 60 * MIB, b"serin" * 1024 * 50
     digest = hashlib.sha256()
     for _ in range(size // len(block)):
         digest.update(block)
@@ -205,7 +205,7 @@ def test_uploads_and_downloads_take_little_memory(client: Client) -> None:
 
     assert answer.status_code == 201, answer.text
     assert got.hexdigest() == digest.hexdigest()
-    assert peak[0] - before < 40 * MIB
+    assert peak[0] - before < 30 * MIB
 
 
 def test_a_corrupt_artifact_is_not_given_as_whole(client: Client, tmp_path: Path) -> None:
