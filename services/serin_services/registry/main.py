@@ -83,9 +83,9 @@ def serve(services: Services) -> None:
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # the library leaves it so
     services.telemetry.registry.register(metrics.Outcomes(services.database, services.clock))
     scrapes, _ = prometheus_client.start_http_server(options.metrics_port, options.host, services.telemetry.registry)
-    # uvicorn sends itself the signal again when it has ended, which would end the process before the rest is closed.
+    # Before uvicorn takes signals over, and when it has ended and sends itself the same one again: what is open is closed.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda *_: sys.exit(0))
     try:
         make_server(services).run()
     finally:

@@ -199,6 +199,14 @@ def test_writers_that_are_killed_at_any_moment_and_send_again_count_everything_o
     assert (found.predictions, found.outcomes, found.correct) == (COUNT, COUNT, COUNT * 3 // 4)
 
 
+@pytest.mark.parametrize("id_", ["NULL", "null", '{a,"b"}', "a\\b", "'; --", "ü/0", " ", "%s", ":id", "$1"])
+def test_an_id_means_nothing_to_the_database(filled: Database, id_: str) -> None:
+    assert report(filled, [PredictionRow("momentum", "1.0.0", id_, NOW, id_)]).waiting == 1
+    assert report(filled, [OutcomeRow("momentum", id_, NOW, id_)]).joined == 1
+    found = read_total(filled)
+    assert (found.judged, found.correct) == (1, 1)
+
+
 @hypothesis.given(delivery=outcome_laws.deliveries())
 @hypothesis.settings(
     deadline=None, max_examples=20, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]

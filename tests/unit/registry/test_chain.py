@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from serin_services.registry.core import chain
@@ -221,6 +221,7 @@ MUTATIONS = st.one_of(
 )
 
 
+@settings(max_examples=60)
 @given(position=st.integers(0, 4), mutation=MUTATIONS)
 def test_any_single_mutation_of_any_entry_is_found(position: int, mutation: tuple[str, Any]) -> None:
     field, value = mutation

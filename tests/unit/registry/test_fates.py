@@ -403,7 +403,7 @@ BEGINNINGS = st.sampled_from([(), ("*3",), ("*3", "apply v2", "*3"), WHOLE])
 HISTORIES = st.builds(lambda begin, rest: (*begin, "wait 1", *rest), BEGINNINGS, st.lists(ACTIONS, max_size=25))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(actions=HISTORIES, share=st.sampled_from([0.02, 0.1, 0.5]), seed=st.integers(0, 2**32))
 def test_laws_of_any_history_however_much_of_it_is_seen(actions: tuple[str, ...], share: float, seed: int) -> None:
     objects = play(*actions)
@@ -449,7 +449,7 @@ def check_nothing_is_made_up(whole: list[Account], part: list[Account]) -> None:
     assert {event.key for event in events_of(part)} <= {event.key for event in events_of(whole)}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(actions=HISTORIES)
 def test_events_are_told_once_and_every_failure_and_accepted_request_is(actions: tuple[str, ...]) -> None:
     objects = play(*actions)
@@ -463,7 +463,7 @@ def test_events_are_told_once_and_every_failure_and_accepted_request_is(actions:
     assert {event.details["id"] for event in told if event.kind is Kind.REQUEST} == asked
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(actions=HISTORIES, others=HISTORIES)
 def test_a_status_that_was_rebuilt_never_gives_two_versions_in_production(
     actions: tuple[str, ...], others: tuple[str, ...]

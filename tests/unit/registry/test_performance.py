@@ -26,6 +26,7 @@ def sums_of(returns: list[float]) -> Sums:
     return performance.total(performance.of(outcome=True, returned=value) for value in returns)
 
 
+@settings(max_examples=40)
 @given(one=SUMS, other=SUMS, third=SUMS)
 def test_sums_add_in_any_order(one: Sums, other: Sums, third: Sums) -> None:
     assert one + other == other + one
@@ -157,6 +158,7 @@ def test_figures_are_plain_numbers() -> None:
 HOURS = st.dictionaries(st.integers(0, 60), SUMS, max_size=30)
 
 
+@settings(max_examples=40)
 @given(hours=HOURS, length=st.integers(1, 70))
 def test_a_rolling_window_is_the_sum_of_its_hours(hours: dict[int, Sums], length: int) -> None:
     by_hour = {START + timedelta(hours=hour): sums for hour, sums in hours.items()}

@@ -3,7 +3,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from serin_services.package import manifest
@@ -96,6 +96,7 @@ def test_every_version_is_also_a_label_value(version: Version) -> None:
     assert Version.parse(str(version)) == version
 
 
+@settings(max_examples=40)
 @given(one=VERSIONS, other=VERSIONS, third=VERSIONS)
 def test_the_order_is_total(one: Version, other: Version, third: Version) -> None:
     assert [one < other, one == other, other < one].count(True) == 1
@@ -270,6 +271,7 @@ CONFIGURATIONS = st.builds(
 )
 
 
+@settings(max_examples=40)
 @given(old=CONFIGURATIONS, new=CONFIGURATIONS)
 def test_the_decision_is_the_highest_of_all_rules(old: Configuration, new: Configuration) -> None:
     change = semver.decide(old, new)
@@ -283,6 +285,7 @@ def test_nothing_differs_from_itself(found: Configuration) -> None:
     assert semver.decide(found, Configuration.load(found.dump())) == Change(Part.PATCH, ())
 
 
+@settings(max_examples=40)
 @given(old=CONFIGURATIONS, new=CONFIGURATIONS)
 def test_a_difference_has_a_reason(old: Configuration, new: Configuration) -> None:
     """1 and true are equal to Python, and not to JSON: such pairs differ, too."""
@@ -294,6 +297,7 @@ def turn_round(value: Any) -> Any:
     return {key: turn_round(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
 
 
+@settings(max_examples=40)
 @given(old=CONFIGURATIONS, new=CONFIGURATIONS)
 def test_the_order_of_keys_is_irrelevant(old: Configuration, new: Configuration) -> None:
     fields = ("structure", "hyperparameters", "target")

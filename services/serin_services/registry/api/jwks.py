@@ -14,6 +14,8 @@ from serin_services.registry import errors
 log = logging.getLogger("serin.registry")
 
 TIMEOUT_SECONDS = 5.0
+# How often an issuer is asked that has not answered yet, in seconds.
+FIRST_SECONDS = 1.0
 # A set of keys is a few kilobytes.
 MAX_BYTES = 256 * 1024
 # The kind of key that each algorithm takes: a key of another kind is never tried (RFC 8725, section 3.1).
@@ -38,11 +40,14 @@ class Keys:
         Raises:
             errors.UnavailableError: the issuer has never answered.
         """
-        if self._is_fresh(kid):
+        if kid in self._keys and (self._is_fresh(kid) or self._lock.locked()):
+            # While another request asks whether there are newer ones, the known one holds.
             return self._keys[kid]
         async with self._lock:
             now = time.monotonic()
-            if not self._is_fresh(kid) and now - self._tried >= self._interval:
+            # As long as there is no key at all nobody gets in, forger or not: then it is asked for sooner.
+            interval = self._interval if self._keys else min(self._interval, FIRST_SECONDS)
+            if not self._is_fresh(kid) and now - self._tried >= interval:
                 self._tried = now
                 await self._refresh()
         if not self._keys:

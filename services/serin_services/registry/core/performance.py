@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import math
+import operator
 import statistics
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -45,10 +46,10 @@ class Sums:
     squared_error: float = 0.0
 
     def __add__(self, other: "Sums") -> "Sums":
-        return Sums(*(getattr(self, name) + getattr(other, name) for name in _FIELDS))
+        return Sums(*map(operator.add, _read(self), _read(other)))
 
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(Sums))
+_read = operator.attrgetter(*(field.name for field in dataclasses.fields(Sums)))
 
 
 def of(

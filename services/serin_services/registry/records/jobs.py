@@ -1,4 +1,4 @@
-"""Trainings and retrainings: asked for by people and monitors, carried out by whoever trains, and kept with what came of them."""
+"""Trainings and retrainings: asked for by people and monitors, carried out by whoever trains, and kept with their ends."""
 
 import dataclasses
 import datetime as dt

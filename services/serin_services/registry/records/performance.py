@@ -219,5 +219,7 @@ def _read_hours(
     session: orm.Session, version: tables.ModelVersion, window: Window
 ) -> dict[dt.datetime, performance.Sums]:
     log = tables.PerformanceLog
-    chosen = sa.select(log).where(log.version_id == version.id, log.hour >= window.since, log.hour < window.until)
-    return {row.hour: sums.read(row) for row in session.scalars(chosen.order_by(log.hour))}
+    chosen = sa.select(log.hour, *(getattr(log, name) for name in sums.NAMES)).where(
+        log.version_id == version.id, log.hour >= window.since, log.hour < window.until
+    )
+    return {row.hour: sums.read(row) for row in session.execute(chosen.order_by(log.hour))}

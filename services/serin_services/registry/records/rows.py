@@ -10,7 +10,7 @@ from typing import Annotated
 
 import pydantic
 
-from serin_services.package.manifest import ModelName, Version
+from serin_services.package.manifest import Version
 
 # One batch, in rows: as many as a model server's log puts together at most.
 MAX_ROWS = 10_000
@@ -25,11 +25,9 @@ Moment = pydantic.AwareDatetime
 LARGEST = 1e100
 Number = Annotated[float, pydantic.Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 Probability = Annotated[float, pydantic.Field(ge=0, le=1)]
-Seconds = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, pydantic.Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 
 STRICT = pydantic.ConfigDict(extra="forbid")
-
-__all__ = ["MAX_ROWS", "ModelName", "OutcomeRow", "PredictionRow", "Version"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

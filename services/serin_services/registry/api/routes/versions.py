@@ -5,20 +5,18 @@ from typing import Annotated
 import fastapi
 
 from serin_services.registry.api import etags
-from serin_services.registry.api.context import Asked, Context
-from serin_services.registry.api.etags import IfMatch
-from serin_services.registry.api.forms import (
+from serin_services.registry.api.answers import (
     ChangeAnswer,
     ComparisonAnswer,
     DecisionAnswer,
     LineageAnswer,
-    NewMove,
-    NewVersion,
     TransitionAnswer,
     VersionAnswer,
-    VersionChanges,
     VersionSummary,
 )
+from serin_services.registry.api.context import Asked, Context
+from serin_services.registry.api.etags import IfMatch
+from serin_services.registry.api.forms import NewMove, NewVersion, VersionChanges
 from serin_services.registry.api.routing import make_router
 from serin_services.registry.api.schemas import (
     LabelQuery,
