@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import prometheus_client
 import uvicorn
 
-from serin_services.registry import errors, settings, wiring
+from serin_services.registry import errors, settings, upkeep, wiring
 from serin_services.registry.api import metrics
 from serin_services.registry.api.app import make_app
 from serin_services.registry.api.connection import make_protocol
@@ -86,9 +86,12 @@ def serve(services: Services) -> None:
     # Before uvicorn takes signals over, and when it has ended and sends itself the same one again: what is open is closed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
+    daily = upkeep.Upkeep(services.database, services.artifacts, options, services.clock)
+    daily.start()
     try:
         make_server(services).run()
     finally:
+        daily.stop()
         scrapes.shutdown()
         scrapes.server_close()
 

@@ -1,20 +1,27 @@
 """What is taken away or put away by age, on both databases."""
 
 import datetime as dt
+import time
 from collections.abc import Callable
 from concurrent import futures
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from serin_services.registry import upkeep
+from serin_services.registry.artifacts import folder
+from serin_services.registry.artifacts.store import Store
 from serin_services.registry.core.access import SYSTEM
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import sessions, tables
 from serin_services.registry.records import audits, maintenance
+from serin_services.registry.settings import Settings
 from support.registry_rows import NOW, make, make_model, make_version
 
 DAY = dt.timedelta(days=1)
+SETTINGS = Settings(jwt_issuer="tests", jwks_url="https://issuer.example/keys")
 
 
 @pytest.fixture
@@ -121,6 +128,36 @@ def test_versions_that_went_out_of_use_are_archived(
     assert len(entries) == int(archived)
     if archived:
         assert (after.stage, after.archived_at) == (Stage.ARCHIVED, NOW)
+
+
+def test_the_settings_say_how_long_things_are_kept() -> None:
+    ages = upkeep.make_ages(SETTINGS.model_copy(update={"shadow_days": 3, "retired_days": 7, "idempotency_hours": 2}))
+
+    assert (ages.shadow_results, ages.retired_versions, ages.idempotency_keys) == (3 * DAY, 7 * DAY, DAY / 12)
+    assert upkeep.make_ages(SETTINGS) == maintenance.USUAL
+
+
+def test_a_running_registry_keeps_house_again_and_again(
+    database: sessions.Database, version: tables.ModelVersion, tmp_path: Path
+) -> None:
+    store = Store(folder.Folder(tmp_path / "artifacts"))
+    begun = upkeep.Upkeep(database, store, SETTINGS, lambda: NOW, every=dt.timedelta(milliseconds=20))
+    begun.start()
+    try:
+        for _ in range(2):
+            add(database, of(version, tables.Prediction, kept_until=NOW - DAY))
+            deadline = time.monotonic() + 20
+            while count(database) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert count(database) == 0
+    finally:
+        begun.stop()
+        begun.wait()
+
+
+def count(database: sessions.Database) -> int:
+    with database.open(SYSTEM, read_only=True) as session:
+        return len(session.scalars(sa.select(tables.Prediction)).all())
 
 
 def test_replicas_may_keep_house_at_the_same_time(database: sessions.Database, version: tables.ModelVersion) -> None:

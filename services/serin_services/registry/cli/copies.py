@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from serin_services.registry.database.sessions import Database
 
 # An upload that has not ended by then has broken off.
-_UNFINISHED = dt.timedelta(days=1)
-_UNFINISHED_RULE = "what uploads that broke off have left is removed after a day"
 
 
 def backup(
@@ -70,13 +68,12 @@ def maintain(output: options.Output = Format.TABLE) -> None:
     Examples:
       serin registry maintain
     """  # noqa: D301 - as above
-    from serin_services.registry.records import maintenance  # noqa: PLC0415 - as above
+    from serin_services.registry import upkeep  # noqa: PLC0415 - as above
 
-    now = dt.datetime.now(dt.UTC)
     with session.reporting(), _open() as (database, store):
-        reached = dict(maintenance.run(database, now))
-        reached["unfinished_uploads"] = store.remove_unfinished(now - _UNFINISHED)
-    rules = {rule.name: rule.what for rule in maintenance.RULES} | {"unfinished_uploads": _UNFINISHED_RULE}
+        settings = serving.read_settings(home.find_environment())
+        reached = upkeep.carry_out(database, store, settings, dt.datetime.now(dt.UTC))
+    rules = upkeep.describe(settings)
     lines = ((count, rules[name]) for name, count in reached.items())
     screens.show(reached, output, lambda: screens.make_table(("REACHED", "RULE"), lines, ""))
 
