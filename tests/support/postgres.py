@@ -52,8 +52,10 @@ def find_programs() -> Path:
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text("create_main_cluster = false\n")
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for argv in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "postgresql"]):
-            subprocess.run(argv, env=environment, check=True, capture_output=True)
+        # The cluster's packages may be on their way in beside.
+        apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300"]
+        for words in (["update"], ["install", "-y", "--no-install-recommends", "postgresql"]):
+            subprocess.run([*apt, *words], env=environment, check=True, capture_output=True)
     return _installed()[-1]
 
 
