@@ -1,8 +1,8 @@
 """Runs everything that must pass: the checks and the tests of whole servers beside those on the cluster, which mostly wait.
 
-What the cluster is made of is built first, where its progress is seen and no test's time limit runs: a quarter of an hour
-on a machine that has nothing of it. The cluster's tests are shown as they run, the others once they have ended. Arguments
-go to both kinds of tests.
+What the cluster is made of is built first, where its progress is seen, no test's time limit runs, and no test starves beside a
+compiler: a quarter of an hour on a machine that has nothing of it. The cluster's tests are shown as they run, the others once
+they have ended. Arguments go to both kinds of tests.
 """
 
 import subprocess
@@ -30,11 +30,12 @@ def run_in_turn(commands: list[list[str]], said: IO[str] | None = None) -> int:
 def main(arguments: list[str]) -> int:
     """Run all, and give the exit code of what failed, if anything did."""
     tests = [str(BIN / "pytest"), *arguments]
-    cluster = [[str(BIN / "serin"), "local", "prepare"], [*tests, "tests/cluster"]]
+    if code := run_in_turn([[str(BIN / "serin"), "local", "prepare"]]):
+        return code
     others = [[*BESIDE, sys.executable, "tools/check.py"], [*BESIDE, *tests, "tests/system"]]
     with tempfile.TemporaryFile("w+") as said, futures.ThreadPoolExecutor(1) as pool:
         beside = pool.submit(run_in_turn, others, said)
-        codes = [run_in_turn(cluster), beside.result()]
+        codes = [run_in_turn([[*tests, "tests/cluster"]]), beside.result()]
         said.seek(0)
         print(said.read())
     return max(codes)
