@@ -159,15 +159,14 @@ def make_summary(told: summary.Summary) -> RenderableType:
     return Group(_make_steps(told.steps), Text(), _make_fates(told.fates), Text(), _make_figures(told), Text(), verdict)
 
 
-def _make_steps(steps: Sequence[summary.Step]) -> Table:
-    table = Table(
-        title="What happened",
-        box=None,
-        padding=(0, 1, 0, 0),
-        header_style="dim",
-        title_justify="left",
-        title_style="bold",
+def _make_table(title: str) -> Table:
+    return Table(
+        title=title, box=None, padding=(0, 1, 0, 0), header_style="dim", title_justify="left", title_style="bold"
     )
+
+
+def _make_steps(steps: Sequence[summary.Step]) -> Table:
+    table = _make_table("What happened")
     table.add_column("at", justify="right")
     for heading in ("version", "phase"):
         table.add_column(heading, no_wrap=True)
@@ -189,14 +188,7 @@ def _make_steps(steps: Sequence[summary.Step]) -> Table:
 
 
 def _make_fates(fates: Sequence[record.Fate]) -> Table:
-    table = Table(
-        title="What the registry recorded",
-        box=None,
-        padding=(0, 1, 0, 0),
-        header_style="dim",
-        title_justify="left",
-        title_style="bold",
-    )
+    table = _make_table("What the registry recorded")
     for heading in ("version", "stage", "its way"):
         table.add_column(heading, no_wrap=heading != "its way")
     for fate in fates:

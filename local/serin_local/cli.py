@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import enum
 import json
 from typing import Annotated
@@ -41,8 +40,7 @@ def up(
     """Build what is missing, start the cluster with Serin in it, and wait until everything is ready."""
     cluster = Cluster()
     try:
-        since = "" if cluster.is_running() else dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        cluster.up(wipe=wipe)
+        since = cluster.up(wipe=wipe)
         if not bare:
             installation.ensure(cluster, since)
     except errors.ClusterError as error:

@@ -64,15 +64,16 @@ class Cluster:
         """A folder for the path, with the programs that people use."""
         return self.layout.binaries
 
-    def up(self, wipe: bool = False) -> None:
+    def up(self, wipe: bool = False) -> str:
         """Bring the cluster up: build what is missing, start what does not run, and wait until all of it is ready.
 
-        Does nothing but look when it is up and well. Raises `ClusterError`.
+        Does nothing but look when it is up and well. Gives the moment of the start, before which containers are an earlier
+        cluster's; empty when it ran already. Raises `ClusterError`.
         """
         with self._locked(), self.progress.shown():
             if not wipe and self._is_well():
                 self.progress.say("✓ the cluster is up already")
-                return
+                return ""
             artifacts = self.prepare()
             since = ""
             if wipe or not self._runs():
@@ -82,6 +83,7 @@ class Cluster:
             else:
                 self._forget_addons(artifacts)
             self._start_addons(artifacts, since)
+            return since
 
     def prepare(self) -> preparation.Artifacts:
         """Build and download what is missing, and start nothing. Raises `ClusterError`."""
@@ -125,10 +127,6 @@ class Cluster:
     def service_address(self, namespace: str, name: str) -> str:
         """The ClusterIP of a Service, which this machine reaches through kube-proxy's rules. Raises `ClusterError`."""
         return str(self._object(f"/api/v1/namespaces/{namespace}/services/{name}")["spec"]["clusterIP"])
-
-    def is_running(self) -> bool:
-        """Whether every process runs, ready or not."""
-        return self._runs()
 
     def is_up(self) -> bool:
         """Whether every process runs, the node is ready, and the gateway and Prometheus are."""

@@ -29,7 +29,7 @@ _ADDON = addons.Addon(
 def ensure(cluster: Cluster, since: str) -> None:
     """Install Serin unless what this checkout would install runs already, and wait until it is ready.
 
-    `since` is as in `addons.start`: older containers are an earlier cluster's. Raises `ClusterError`.
+    `since` is what `Cluster.up` gave: older containers are an earlier cluster's. Raises `ClusterError`.
     """
     if not release.is_checkout():
         cluster.progress.say("… Serin itself is installed from a checkout or with its chart; this is neither")

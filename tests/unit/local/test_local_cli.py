@@ -87,8 +87,7 @@ def test_up_installs_serin_unless_it_is_to_be_bare(
 ) -> None:
     monkeypatch.setenv("SERIN_HOME", str(tmp_path))
     calls: list[str] = []
-    monkeypatch.setattr(cluster.Cluster, "up", lambda _, wipe=False: calls.append(f"up {wipe}"))
-    monkeypatch.setattr(cluster.Cluster, "is_running", lambda _: True)
+    monkeypatch.setattr(cluster.Cluster, "up", lambda _, wipe=False: calls.append(f"up {wipe}") or "")
     monkeypatch.setattr(installation, "ensure", lambda _, since: calls.append(f"install{since}"))
 
     assert RUNNER.invoke(cli.app, ["up", *words]).exit_code == 0

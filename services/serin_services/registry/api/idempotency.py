@@ -16,8 +16,8 @@ from starlette.responses import Response
 from serin_services.registry import errors
 from serin_services.registry.core.access import Caller
 from serin_services.registry.database import tables
+from serin_services.registry.database.upserts import insert_missing
 from serin_services.registry.records import heads
-from serin_services.registry.records.inserting import insert_missing
 
 HEADER = "Idempotency-Key"
 # Marks an answer that was given before.

@@ -85,8 +85,7 @@ def sign(settings: "Settings", subject: str, tenant: str, role: str, offices: li
     Raises:
         errors.InvalidError: the registry does not take tokens that it signs itself, or there is no such role.
     """
-    import jwt  # noqa: PLC0415 - only for this command
-
+    from serin_services.registry import tokens  # noqa: PLC0415 - only for this command
     from serin_services.registry.core import access  # noqa: PLC0415 - as above
 
     if settings.jwt_algorithm != "HS256" or settings.jwt_secret is None:
@@ -95,18 +94,17 @@ def sign(settings: "Settings", subject: str, tenant: str, role: str, offices: li
         )
     if role.upper() not in access.Role.__members__:
         raise errors.InvalidError(f"--role: expected viewer, developer, approver or admin, got {role!r}")
-    now = dt.datetime.now(dt.UTC)
-    claims = {
-        "sub": subject,
-        "tenant": tenant,
-        "role": role.lower(),
-        "offices": offices,
-        "iss": settings.jwt_issuer,
-        "aud": settings.jwt_audience,
-        "iat": now,
-        "exp": now + dt.timedelta(days=days),
-    }
-    return jwt.encode(claims, settings.jwt_secret.get_secret_value(), algorithm="HS256")
+    return tokens.sign(
+        settings.jwt_secret.get_secret_value(),
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        subject=subject,
+        tenant=tenant,
+        role=role.lower(),
+        offices=offices,
+        now=dt.datetime.now(dt.UTC),
+        days=days,
+    )
 
 
 def read_settings(environment: dict[str, str]) -> "Settings":

@@ -18,8 +18,8 @@ from serin_services.registry.artifacts import layout
 from serin_services.registry.artifacts.store import Stored
 from serin_services.registry.core.access import Caller, Operation
 from serin_services.registry.database import tables
+from serin_services.registry.database.upserts import insert_missing
 from serin_services.registry.records import approvals, audits, guards, versions
-from serin_services.registry.records.inserting import insert_missing
 
 # The trained model itself: the digest that a server checks is this one's.
 MODEL = "model"

@@ -7,7 +7,7 @@ from sqlalchemy import orm
 
 from serin_services.registry.core import chain
 from serin_services.registry.database import tables
-from serin_services.registry.records.inserting import insert_missing
+from serin_services.registry.database.upserts import insert_missing
 
 
 def ensure(session: orm.Session, tenant: str, now: dt.datetime) -> None:
