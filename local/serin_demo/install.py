@@ -30,29 +30,28 @@ def require_checkout() -> None:
         )
 
 
-def make_values(where: ground.Ground, image: str, registry: str = "") -> dict[str, Any]:
-    """Make the chart's values for a demo on this cluster, with the registry where there is an image of it."""
+def make_values(where: ground.Ground, parts: Mapping[str, str]) -> dict[str, Any]:
+    """Make the chart's values for a demo on this cluster; `parts` are the published images of operator and registry."""
     rules = {**FAST_VALUES["prometheusRule"], **where.values.get("prometheusRule", {})}
-    values = {
+    registry = parts[release.REGISTRY.image]
+    return {
         **FAST_VALUES,
         **where.values,
         "prometheusRule": rules,
-        "image": release.make_image_values(image),
+        "image": release.make_image_values(parts[release.OPERATOR.image]),
         "prometheus": {"url": where.prometheus_url},
+        "registry": release.make_registry_values(registry, where.gateway.namespace, where.gateway.name),
     }
-    if registry:
-        values["registry"] = release.make_registry_values(registry, where.gateway.namespace, where.gateway.name)
-    return values
 
 
-def install(where: ground.Ground, image: str, shown: progress.Progress, registry: str = "") -> None:
+def install(where: ground.Ground, parts: Mapping[str, str], shown: progress.Progress) -> None:
     """Install or upgrade the chart and wait until all of it is ready.
 
     Raises:
         errors.ClusterError: Helm failed; with the end of what it said.
     """
     with shown.step("install Serin with Helm"):
-        release.Helm(where.helm, where.kubeconfig).install(make_values(where, image, registry))
+        release.Helm(where.helm, where.kubeconfig).install(make_values(where, parts))
 
 
 def uninstall(where: ground.Ground, shown: progress.Progress) -> None:

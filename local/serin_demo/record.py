@@ -10,7 +10,7 @@ from serin_demo import ground, models, story
 from serin_local import errors, release
 from serin_services.package import folder
 from serin_services.registry import client
-from serin_services.registry.cli import registering
+from serin_services.registry.client import sources
 
 # The registry hears of what happens from the cluster, a moment after it happened.
 _PATIENCE_SECONDS = 10.0
@@ -54,7 +54,7 @@ class Record:
             registry.errors.RegistryError: the registry refuses it.
         """
         body = {"image": image, "hyperparameters": dict(model.settings), "target": "malignant or benign"}
-        made = registering.send(self._registry, registering.read_package(package.path, body))
+        made = self._registry.register_source(sources.read_package(package.path, body))
         if made.image != image:
             problem = f"version {made.version} is registered with {made.image}, and this would be {image}"
             advice = "a registered version does not change: `serin local down --wipe` forgets what an earlier demo made"

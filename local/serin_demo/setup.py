@@ -51,7 +51,7 @@ def prepared(where: ground.Ground, tempo: story.Tempo, shown: progress.Progress)
         with shown.step("bring the images to the cluster"):
             published = {name: where.publish(image) for name, image in built.items()}
         remove(where, shown)
-        install.install(where, published[release.OPERATOR.image], shown, published[release.REGISTRY.image])
+        install.install(where, published, shown)
         where.cluster.apply(_NAMESPACE_PATH, story.make_namespace())
         with record.opened(where) as kept:
             with shown.step("register the versions"):

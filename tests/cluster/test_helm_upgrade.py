@@ -20,7 +20,7 @@ STEPS = [*({"weight": w, "duration": "6s"} for w in (10, 25, 50)), {"weight": 10
 
 def upgrade(world: worlds.World, chart: Path, **changes: Any) -> None:
     """Upgrade the release to a chart, with some values changed."""
-    values = {**install.make_values(world.where, world.operator_image), **changes}
+    values = {**install.make_values(world.where, world.parts), **changes}
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump(values, file)
         file.flush()

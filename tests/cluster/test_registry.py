@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from serin_demo import install, story
-from serin_local import progress, release
-from serin_services.image import engines
+from serin_demo import story
 from serin_services.registry import errors
 from serin_services.registry.client import Client
 from support import registry_process
@@ -128,22 +126,6 @@ def test_a_version_goes_to_production_through_the_api_though_the_registry_is_kil
     assert desk.client("admin").verify_audit().ok
 
 
-def test_a_version_that_is_rolled_back_is_a_draft_again_and_says_why(desk: Desk) -> None:
-    desk.register("1.0.0", "1.2.0")
-    desk.deploy("1.0.0", **SPEC)
-    desk.model.wait_stable("1.0.0")
-    with desk.model.traffic(rate=60) as replay:
-        desk.model.wait("requests", lambda _: len(replay.ledger) > 60)
-        desk.deploy("1.2.0")
-        desk.model.wait_phase("RolledBack", seconds=90)
-    desk.wait_stage("1.2.0", "DRAFT")
-
-    [back, *_] = desk.developer.transitions(story.NAME, "1.2.0")
-    assert (back.source, back.target, back.by) == ("CANARY", "DRAFT", "serin")
-    assert back.why == desk.model.status()["failure"]["message"]
-    assert desk.stage("1.0.0") == "PRODUCTION"
-
-
 def test_what_people_do_with_kubectl_is_on_record_and_can_be_stopped_at_once(desk: Desk) -> None:
     holding = worlds.make_canary(steps=[{"weight": 25, "duration": "10m"}, {"weight": 100}])
     spec = {
@@ -222,19 +204,3 @@ def test_a_deployment_is_touched_by_its_tenant_and_for_its_model_alone(desk: Des
     desk.developer.register("another", body)
     with pytest.raises(errors.ConflictError, match="serves another model; take another name"):
         desk.developer.deploy("another", "1.0.0", desk.tenant, name=story.NAME)
-
-
-def test_the_chart_runs_the_registry_and_takes_it_away_again(world: worlds.World) -> None:
-    shown = progress.Progress()
-    image = world.where.publish(release.build(release.REGISTRY, engines.find_engine(world.where.engine), shown.say))
-    install.install(world.where, world.operator_image, shown, registry=image)
-    try:
-        path = f"/api/v1/namespaces/{install.NAMESPACE}/services/serin-registry:http/proxy/readyz"
-        answer = world.where.cluster.get(path)
-        assert answer is not None
-        assert answer["status"] == "up"
-        said = world.kubectl("-n", install.NAMESPACE, "logs", "deploy/serin-registry")
-        assert "following cluster default" in said
-    finally:
-        install.install(world.where, world.operator_image, shown)
-    assert world.kubectl("-n", install.NAMESPACE, "get", "deploy", "serin-registry", code=1)

@@ -12,7 +12,7 @@ from support import operating, recorder
 from support import world as worlds
 
 # 2,000 requests at each weight, within a step and without the moments at which the gateway takes the weight over.
-RATE, STEP_SECONDS, REQUESTS = 200, 12, 2000
+RATE, STEP_SECONDS, REQUESTS = 250, 10, 2000
 SETTLE_SECONDS = 0.5
 
 
@@ -92,7 +92,8 @@ def test_a_good_version_goes_to_production_without_losing_a_request(model: world
         assert step.duration >= timedelta(seconds=STEP_SECONDS), step
         assert record.shown_seconds(step.weight) >= STEP_SECONDS
     assert shares[-1].duration >= timedelta(seconds=5)
-    assert not any(sight.mirror and sight.weight for sight in record.sights)
+    # By the route alone: the status says what was decided a moment before the route carries it.
+    assert not any(sight.mirror and sight.weights.get("b") for sight in record.sights)
 
 
 @pytest.fixture

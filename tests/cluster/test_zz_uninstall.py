@@ -17,7 +17,7 @@ KEPT = ("CustomResourceDefinition", "modeldeployments.serving.serin.dev")
 def reinstalled(world: worlds.World) -> Iterator[None]:
     """Install Serin again afterwards, so that the tests can run once more."""
     yield
-    install.install(world.where, world.operator_image, progress.Progress())
+    install.install(world.where, world.parts, progress.Progress())
 
 
 def list_release(world: worlds.World) -> list[tuple[str, str, str]]:

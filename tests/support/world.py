@@ -226,7 +226,8 @@ class World:
     where: ground.Ground
     images: Mapping[str, str]
     samples: list[traffic.Sample]
-    operator_image: str
+    # The images of what the chart installs.
+    parts: Mapping[str, str]
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """Read an object; None when there is none."""
@@ -330,8 +331,8 @@ def make_world() -> World:
         built = {version: images.build_version(package, engine, shown.say) for version, package in packages.items()}
         good, folder = built["1.1.0"], packages["1.1.0"].path
         built |= {name: corrupt.build(good, folder, name, engine) for name in corrupt.CORRUPTIONS}
-    operator = release.build(release.OPERATOR, engine, shown.say)
+    own = {part.image: release.build(part, engine, shown.say) for part in (release.OPERATOR, release.REGISTRY)}
     published = {version: where.publish(image) for version, image in built.items()}
-    installed = where.publish(operator)
-    install.install(where, installed, shown)
-    return World(where, published, rows.make_samples(data, trained), installed)
+    parts = {name: where.publish(image) for name, image in own.items()}
+    install.install(where, parts, shown)
+    return World(where, published, rows.make_samples(data, trained), parts)

@@ -1,17 +1,14 @@
 """The criteria that the guide shows for rollouts, asked of series as the registry exports them."""
 
-import re
 import string
 from pathlib import Path
 
 import pytest
-import yaml
 
 from serin_services.registry.core import metrics
-from support import promtool
+from support import outcome_criteria, promtool
 from support.promtool import Question, Series
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "outcomes.md"
 CANDIDATE, STABLE = "1.1.0", "1.0.0"
 MINUTES = 10
 REPLICAS = ("a", "b")
@@ -19,17 +16,15 @@ REPLICAS = ("a", "b")
 
 def read_queries() -> dict[str, str]:
     """Give the guide's queries with the versions filled in, as the operator does it."""
-    blocks = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    (found,) = [yaml.safe_load(block) for block in blocks if "queries:" in block]
     return {
         query["name"]: string.Template(query["query"]).safe_substitute(version=CANDIDATE, stable=STABLE)
-        for query in found["spec"]["analysis"]["queries"]
+        for query in outcome_criteria.read_queries()
     }
 
 
 def make_series(name: str, samples: list[float], version: str = CANDIDATE, **labels: str) -> list[Series]:
     """Give a series as each replica of the registry tells it."""
-    same = {"tenant": "desk", "model": "momentum", "version": version, **labels}
+    same = {"tenant": outcome_criteria.TENANT, "model": outcome_criteria.MODEL, "version": version, **labels}
     return [Series(name, {**same, "instance": replica}, samples) for replica in REPLICAS]
 
 

@@ -1,6 +1,7 @@
 """The client against a real server: what it asks, what it makes of refusals, and what it does when connections break."""
 
 import contextlib
+import datetime as dt
 import hashlib
 import io
 import socket
@@ -38,7 +39,11 @@ def momentum(registry) -> results.Version:
 
 def test_a_version_is_registered_found_changed_moved_and_compared(registry, momentum):
     assert (momentum.version, momentum.stage, momentum.metrics) == ("1.0.0", "DRAFT", {"accuracy": 0.64})
-    second = registry.register("momentum", {"family": "xgboost", "hyperparameters": {"depth": 6}})
+    tuned = {"family": "xgboost", "hyperparameters": {"depth": 6}}
+    decided = registry.decide("momentum", tuned)
+    second = registry.register("momentum", tuned)
+    assert (decided.version, decided.parent) == (second.version, "1.0.0")
+    assert (decided.change.part, decided.change.reasons) == (second.change, second.change_reasons)
     assert second.parent == "1.0.0"
     changed = registry.change_version("momentum", "1.0.0", momentum.revision, {"labels": {"reviewed": "yes"}})
     assert changed.labels == {"reviewed": "yes"}
@@ -63,6 +68,7 @@ def test_a_tenant_asks_for_sign_off_and_an_office_gives_it(served, registry, ten
     registry.upload("momentum", "1.0.0", "model", io.BytesIO(b"model"))
     assert registry.ask_sign_off(tenant, ["risk-manager"]).sign_off == ["risk-manager"]
     assert registry.tenant(tenant).sign_off == ["risk-manager"]
+    assert [(one.id, one.sign_off) for one in registry.tenants()] == [(tenant, ["risk-manager"])]
     assert registry.approvals("momentum", "1.0.0").missing == ["risk-manager has not approved it"]
     token = registry_server.make_token(tenant=tenant, role="approver", sub="anna", offices=["risk-manager"])
     with Client(served.url, token) as anna:
@@ -84,28 +90,28 @@ def test_the_audit_log_is_read_and_verified(registry):
 
 @pytest.mark.usefixtures("momentum")
 def test_outcomes_join_predictions_and_give_figures(registry):
-    rows = [
-        {"model": "momentum", "version": "1.0.0", "id": f"r{n}/0", "at": "2026-11-21T10:00:00Z", "label": "up"}
-        for n in range(10)
-    ]
-    came = [{"model": "momentum", "id": f"r{n}/0", "at": "2026-11-21T11:00:00Z", "label": "up"} for n in range(8)]
+    now = dt.datetime.now(dt.UTC)
+    row = {"model": "momentum", "at": now.isoformat(), "label": "up"}
+    rows = [{**row, "version": "1.0.0", "id": f"r{n}/0"} for n in range(10)]
+    came = [{**row, "id": f"r{n}/0"} for n in range(8)]
     assert registry.push_predictions(rows).taken == 10
     receipt = registry.push_outcomes(came)
     assert (receipt.taken, receipt.joined) == (8, 8)
     assert registry.push_outcomes(came).doubled == 8
-    (found,) = registry.performance("momentum", since="2026-11-21T00:00:00Z")
+    (found,) = registry.performance("momentum")
     assert (found.figures.predictions, found.figures.outcomes) == (10, 8)
     assert found.figures.accuracy is not None
     assert str(found.figures.accuracy).startswith("100.0% (")
     listed = list(registry.predictions("momentum"))
     assert sum(row.outcome is not None for row in listed) == 8
-    assert b"momentum" in registry.export("2026-11", "csv")
+    assert b"momentum" in registry.export(f"{now:%Y-%m}", "csv")
 
 
 @pytest.mark.usefixtures("momentum")
 def test_many_rows_go_up_in_batches_and_their_receipts_are_added_up(registry, monkeypatch):
     monkeypatch.setattr("serin_services.registry.client.outcomes.BATCH", 3)
-    rows = ({"model": "momentum", "id": f"r{n}", "at": "2026-11-21T11:00:00Z", "label": "up"} for n in range(8))
+    row = {"model": "momentum", "at": dt.datetime.now(dt.UTC).isoformat(), "label": "up"}
+    rows = ({**row, "id": f"r{n}"} for n in range(8))
     assert registry.push_outcomes(rows) == figures.Receipt(taken=8, waiting=8)
 
 
@@ -356,6 +362,9 @@ TYPES: dict[type[results.Result], str] = {
     results.Stopped: "StoppedAnswer",
     results.Answer: "OperatorAnswer",
     results.Tenant: "TenantAnswer",
+    results.TenantList: "TenantList",
+    results.Decision: "DecisionAnswer",
+    results.Change: "ChangeAnswer",
     results.AuditEntry: "EntryAnswer",
     results.Verdict: "VerdictAnswer",
     results.Health: "HealthAnswer",

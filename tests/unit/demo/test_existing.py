@@ -3,7 +3,7 @@
 import pytest
 
 from serin_demo import api, existing, install, story, watch
-from serin_local import errors, progress
+from serin_local import errors, progress, release
 
 GATEWAY = {
     "metadata": {"namespace": "infra", "name": "public"},
@@ -64,11 +64,14 @@ def test_wishes_win(prepare):
     assert found.prometheus == watch.Prometheus("obs", "thanos", 10902)
 
 
+PARTS = {part.image: f"registry.example/team/{part.image}:1" for part in (release.OPERATOR, release.REGISTRY)}
+
+
 def test_the_chart_gets_the_labels_that_prometheus_selects_by(prepare):
     labels = {"release": "stack"}
     spec = {**SELECTS_ALL, "serviceMonitorSelector": {"matchLabels": labels}, "ruleSelector": {"matchLabels": labels}}
     path = "/apis/monitoring.coreos.com/v1/namespaces/monitoring/prometheuses"
-    values = install.make_values(prepare(make_answers(**{path: {"items": [{"spec": spec}]}})), "registry/operator:1")
+    values = install.make_values(prepare(make_answers(**{path: {"items": [{"spec": spec}]}})), PARTS)
 
     assert values["serviceMonitor"] == {"labels": labels}
     assert values["prometheusRule"]["labels"] == labels

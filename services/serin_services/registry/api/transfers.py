@@ -1,17 +1,25 @@
-"""Artifacts between connections and the store, in constant memory: a transfer's thread asks for one chunk after the other."""
+"""Artifacts between connections and the store, in constant memory: a transfer's thread asks for one block after the other."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeVar
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from serin_services.registry.artifacts.layout import Place
 from serin_services.registry.artifacts.store import Store, Stored
 
 Result = TypeVar("Result")
+
+# What goes from a connection to a transfer's thread at once. A connection gives some 64 KiB, and handing over takes some
+# 0.1 ms whatever the size: 100 MB in 1,600 pieces wait 160 ms for that alone, in 100 pieces 10 ms.
+BLOCK = 1024 * 1024
+# Blocks that are read while the thread is busy with one.
+AHEAD = 4
 
 
 class Transfers:
@@ -24,20 +32,23 @@ class Transfers:
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def receive(self, request: Request, place: Place, sha256: str) -> Stored:
-        """Store a request's body; the next chunk is read when the store has taken the last one.
+        """Store a request's body; it is read a few blocks ahead of the store.
 
         Raises:
             errors.RegistryError: the store's own, as that the digest is another.
             RequestError: the body is too large, or comes too slowly.
             ClientDisconnect: it broke off; nothing is stored.
         """
-        chunks = request.stream()
+        ahead = _ReadAhead(request.stream())
 
-        def read() -> Iterator[bytes]:
-            while chunk := anyio.from_thread.run(_next, chunks):
-                yield chunk
+        def take() -> Iterator[bytes]:
+            # Not before a thread is free: those that wait for one hold nothing.
+            anyio.from_thread.run_sync(ahead.begin)
+            while block := anyio.from_thread.run(ahead.next):
+                yield block
 
-        return await self._run(lambda: self._store.put(place, read(), sha256, self._limit))
+        async with ahead:
+            return await self._run(lambda: self._store.put(place, take(), sha256, self._limit))
 
     async def send(self, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
         """Give what `open` opened, chunk by chunk.
@@ -66,9 +77,56 @@ class Transfers:
         return await anyio.to_thread.run_sync(function, limiter=self._limiter)
 
 
-async def _next(chunks: AsyncIterator[bytes]) -> bytes:
-    """Give the next chunk that is not empty, or an empty one at the end."""
+class _ReadAhead:
+    """A body that is read in a task of its own, in blocks, while whoever wants them is busy with an earlier one."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._blocks: asyncio.Queue[bytes | Exception] = asyncio.Queue(AHEAD)
+        self._reading: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Begin to read."""
+        self._reading = asyncio.create_task(self._read())
+
+    async def next(self) -> bytes:
+        """Give the next block, and an empty one at the end; raises what ended the body early."""
+        block = await self._blocks.get()
+        if isinstance(block, Exception):
+            raise block
+        return block
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._reading:
+            self._reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reading
+        # Where the request was cancelled somebody still waits for a block, and would for ever.
+        while not self._blocks.empty():
+            self._blocks.get_nowait()
+        self._blocks.put_nowait(ClientDisconnect())
+
+    async def _read(self) -> None:
+        try:
+            async for block in _gather(self._chunks):
+                await self._blocks.put(block)
+            await self._blocks.put(b"")
+        except Exception as error:  # noqa: BLE001 - raised again where the blocks are taken
+            await self._blocks.put(error)
+
+
+async def _gather(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Join chunks to blocks; none is empty."""
+    gathered: list[bytes] = []
+    size = 0
     async for chunk in chunks:
-        if chunk:
-            return chunk
-    return b""
+        gathered.append(chunk)
+        size += len(chunk)
+        if size >= BLOCK:
+            yield b"".join(gathered)
+            gathered, size = [], 0
+    if size:
+        yield b"".join(gathered)

@@ -15,6 +15,8 @@ from obstore.store import LocalStore
 # In front of every tenant's name, none of which begins with a dot.
 UNFINISHED = ".unfinished"
 READ = 1024 * 1024
+# Bytes after which the disk is made to write while more arrives. Left to the end, all of 100 MB are waited for there.
+SYNC = 16 * 1024 * 1024
 
 
 class Folder:
@@ -74,7 +76,13 @@ def _written_at(file: Path) -> float:
 def _write(path: Path, chunks: Iterator[bytes]) -> None:
     # Not by obstore, which leaves it to the system when the disk has it.
     with path.open("xb") as file:
-        file.writelines(chunks)
+        synced = 0
+        for chunk in chunks:
+            file.write(chunk)
+            if file.tell() - synced >= SYNC:
+                file.flush()
+                os.fdatasync(file.fileno())
+                synced = file.tell()
         file.flush()
         os.fsync(file.fileno())
 

@@ -7,27 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from serin_services.registry import errors
 from serin_services.registry.cli import options, screens, session
 from serin_services.registry.cli.options import Format
 
 if TYPE_CHECKING:
-    from serin_services.package.manifest import Manifest
-    from serin_services.registry.client import Client, results
-
-MANIFEST = "manifest.json"
-
+    from serin_services.registry.client.sources import Source
 
 _SEEN_BY = {"tenant": "your tenant", "user": "you alone", "platform": "everyone"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """What is to be registered: the model's name, what is known of the version, and its files by their name there."""
-
-    model: str
-    body: dict[str, Any]
-    files: dict[str, Path]
 
 
 def create(
@@ -90,6 +76,8 @@ def register(  # noqa: PLR0913, PLR0917 - each parameter is an option of the com
       serin registry register ./momentum-1.2.0 --details training.json --image registry.example/momentum@sha256:…
       serin registry register model.ubj --model momentum --family xgboost --metric accuracy=0.64 --log train.log
     """  # noqa: D301 - \b keeps the lines of the examples apart
+    from serin_services.registry.client import sources  # noqa: PLC0415 - its libraries load when something is asked
+
     given = {"version": version, "family": family, "parent": parent, "image": image}
     body = {
         **(_read_details(details) if details else {}),
@@ -99,85 +87,30 @@ def register(  # noqa: PLR0913, PLR0917 - each parameter is an option of the com
         if found:
             body[name] = {**body.get(name, {}), **found}
     with session.reporting():
-        source = read_package(path, body) if path.is_dir() else read_file(path, model, body)
+        source = sources.read_package(path, body) if path.is_dir() else read_file(path, model, body)
     if model and source.model != model:
         raise typer.BadParameter(f"the package is of model {source.model}, not {model}", param_hint="--model")
     logs = {f"logs/{file.name}": file for file in attach or []}
     with session.connect() as registry:
-        made = send(registry, dataclasses.replace(source, files={**source.files, **logs}))
+        whole = dataclasses.replace(source, files={**source.files, **logs})
+        made = registry.register_source(whole, tell=session.tell, bar=screens.progress)
     text = f"{made.model} {made.version} is registered ({made.change}: {'; '.join(made.change_reasons)})"
     screens.show(made, output, lambda: text)
 
 
-def send(registry: "Client", source: Source) -> "results.Version":
-    """Register a version and send its files, or go on with one that was registered before and is the same."""
-    _ensure_model(registry, source.model)
-    made = _find_same(registry, source) or registry.register(source.model, source.body)
-    session.tell(f"{made.model} {made.version}")
-    for name, path in source.files.items():
-        with screens.progress(name, path.stat().st_size) as tell:
-            registry.upload(made.model, made.version, name, path, progress=tell)
-    # With its artifact's digest, which the files have brought.
-    return registry.version(made.model, made.version)
-
-
-def _ensure_model(registry: "Client", model: str) -> None:
-    try:
-        registry.model(model)
-    except errors.NotFoundError:
-        session.tell(f"model {model} is new")
-        registry.create_model(model)
-
-
-def _find_same(registry: "Client", source: Source) -> "results.Version | None":
-    """Give the version of this number where it is of the same model file: an earlier run broke off behind it."""
-    version, manifest = source.body.get("version"), source.body.get("manifest")
-    number = version or (manifest["version"] if manifest else None)
-    if number is None:
-        return None
-    try:
-        found = registry.version(source.model, number)
-    except errors.NotFoundError:
-        return None
-    digest = next((file["sha256"] for file in manifest["files"] if file["role"] == "artifact"), "") if manifest else ""
-    return found if digest and found.artifact_sha256 == digest else None
-
-
-def read_package(path: Path, body: dict[str, Any]) -> Source:
-    """Read a package folder, with every check that a server makes.
-
-    Raises:
-        errors.InvalidError: it is not as its manifest says.
-    """
-    from serin_services.package import errors as package_errors  # noqa: PLC0415 - only where there is a package
-    from serin_services.package import folder  # noqa: PLC0415 - as above
-
-    try:
-        manifest = folder.read(path).manifest
-    except package_errors.PackageError as error:
-        raise errors.InvalidError(str(error)) from error
-    document = json.loads(manifest.to_json())
-    return Source(manifest.model, {**body, "manifest": document}, _name_files(path, manifest))
-
-
-def _name_files(path: Path, manifest: "Manifest") -> dict[str, Path]:
-    """Give each file its name in the registry: the model's own is `model`, its ONNX form `model.onnx`."""
-    roles = {"artifact": "model", "form": "model.onnx"}
-    files = {roles.get(file.role, f"package/{file.path}"): path / file.path for file in manifest.files}
-    return {**files, f"package/{MANIFEST}": path / MANIFEST}
-
-
-def read_file(path: Path, model: str, body: dict[str, Any]) -> Source:
+def read_file(path: Path, model: str, body: dict[str, Any]) -> "Source":
     """Take a single file as the model.
 
     Raises:
         typer.BadParameter: it needs a model's name and a family.
     """
+    from serin_services.registry.client import sources  # noqa: PLC0415 - as above
+
     if not model:
         raise typer.BadParameter("a single file does not say its model", param_hint="--model")
     if not body.get("family"):
         raise typer.BadParameter("a single file does not say its family", param_hint="--family")
-    return Source(model, body, {"model": path})
+    return sources.Source(model, body, {"model": path})
 
 
 def _read_details(path: Path) -> dict[str, Any]:

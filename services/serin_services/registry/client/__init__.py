@@ -8,14 +8,13 @@ with Client() as registry:
 """
 
 from serin_services.registry.client.administration import Administration
-from serin_services.registry.client.files import Files
 from serin_services.registry.client.learning import Learning
 from serin_services.registry.client.outcomes import Outcomes
 from serin_services.registry.client.rollouts import Rollouts
-from serin_services.registry.client.versions import Versions
+from serin_services.registry.client.sources import Sources
 
 
-class Client(Versions, Files, Rollouts, Outcomes, Learning, Administration):
+class Client(Sources, Rollouts, Outcomes, Learning, Administration):
     """One caller's connection to a registry; for each thread its own.
 
     Every method raises the kinds of `errors.py` with the registry's own sentences: NotFoundError, ConflictError and so on,

@@ -24,6 +24,10 @@ class Administration(Connection):
         """Give how many models and versions the caller may see, and in which stages."""
         return self.get(results.Status, quote("status"))
 
+    def tenants(self) -> list[results.Tenant]:
+        """Give the tenants that the caller is of."""
+        return self.get(results.TenantList, quote("tenants")).items
+
     def tenant(self, tenant: str) -> results.Tenant:
         """Give what a tenant asks for."""
         return self.get(results.Tenant, quote("tenants", tenant))

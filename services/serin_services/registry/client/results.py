@@ -97,6 +97,21 @@ class ApprovalList(Result):
     missing: list[str]
 
 
+class Change(Result):
+    """Which part of the number a difference asks for, and by which rules."""
+
+    part: str
+    reasons: list[str]
+
+
+class Decision(Result):
+    """Which number a version would get."""
+
+    version: str
+    parent: str | None
+    change: Change
+
+
 class Artifact(Result):
     """A file of a version; the size is in bytes."""
 
@@ -236,6 +251,12 @@ class Tenant(Result):
 
     id: str
     sign_off: list[str]
+
+
+class TenantList(Result):
+    """The tenants that the caller is of."""
+
+    items: list[Tenant]
 
 
 class AuditEntry(Result):

@@ -56,6 +56,10 @@ class Versions(Connection):
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
         return self.post(results.Version, quote("models", model, "versions"), body, headers)
 
+    def decide(self, model: str, body: Body) -> results.Decision:
+        """Give the number that a version would get, and by which rules, without registering it."""
+        return self.post(results.Decision, quote("models", model, "decide"), body)
+
     def change_version(self, model: str, version: str, revision: int, changes: Body) -> results.Version:
         """Change what is said about a version, if its revision is still this one."""
         return self.patch(results.Version, version_path(model, version), revision, changes)
