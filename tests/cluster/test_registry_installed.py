@@ -3,12 +3,13 @@
 import base64
 import datetime as dt
 import json
+import os
 from collections.abc import Iterator, Mapping
 
 import pytest
 
-from serin_demo import install, story
-from serin_local import release
+from serin_demo import existing, install, story
+from serin_local import binaries, release
 from serin_services.registry import tokens
 from serin_services.registry.client import Client
 from support import outcome_criteria
@@ -54,6 +55,14 @@ def test_everything_that_the_registry_needs_is_there(world: worlds.World, regist
     said = world.kubectl("-n", install.NAMESPACE, "logs", "deploy/serin-registry")
     assert "following cluster default" in said
     assert "Traceback" not in said
+
+
+def test_the_demo_reaches_it_on_a_cluster_of_ones_own(
+    world: worlds.World, registry: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(binaries.path("kubectl").parent), prepend=os.pathsep)
+    with existing.forward_registry(world.where.kubeconfig) as url, Client(url, registry.sign("default")) as client:
+        assert client.me().subject == "ann"
 
 
 def make_server() -> dict[str, object]:

@@ -10,7 +10,7 @@ import yaml
 import chart
 from serin.api import names
 from serin_services.registry import settings
-from serin_services.registry.records import requests
+from serin_services.registry.records.rollouts import requests
 
 Objects = list[dict[str, Any]]
 

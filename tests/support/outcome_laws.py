@@ -12,9 +12,8 @@ from serin_services.registry.core.access import Caller
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import tables
 from serin_services.registry.database.sessions import Database
-from serin_services.registry.records import outcomes, sums
-from serin_services.registry.records.outcomes import Receipt
-from serin_services.registry.records.rows import OutcomeRow, PredictionRow
+from serin_services.registry.records.outcomes import Receipt, intake, sums
+from serin_services.registry.records.outcomes.rows import OutcomeRow, PredictionRow
 from support import outcome_rows as rows
 from support.outcome_rows import NOW, REPORTER
 
@@ -36,8 +35,8 @@ def fill(database: Database) -> Database:
 def report(database: Database, batch: Rows, caller: Caller = REPORTER, now: dt.datetime = NOW) -> Receipt:
     with database.open(caller) as session:
         if isinstance(batch[0], PredictionRow):
-            return outcomes.take_predictions(session, caller, batch, now, KEEP)  # type: ignore[arg-type]
-        return outcomes.take_outcomes(session, caller, batch, now, KEEP)  # type: ignore[arg-type]
+            return intake.take_predictions(session, caller, batch, now, KEEP)  # type: ignore[arg-type]
+        return intake.take_outcomes(session, caller, batch, now, KEEP)  # type: ignore[arg-type]
 
 
 def read_sums(database: Database) -> dict[tuple[str, dt.datetime], performance.Sums]:

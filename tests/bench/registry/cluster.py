@@ -20,7 +20,7 @@ from serin_services.registry.core import fates
 from serin_services.registry.core.access import SYSTEM
 from serin_services.registry.database import tables
 from serin_services.registry.database.sessions import Database
-from serin_services.registry.records import observations
+from serin_services.registry.records.rollouts import observations
 from support import histories, postgres
 
 CLUSTER, TENANT = "bench", "desk"

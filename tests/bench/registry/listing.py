@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from serin_services.registry.core.access import PLATFORM, SYSTEM, Caller, Role, Visibility
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import sessions, tables
-from serin_services.registry.records import listing, paging
+from serin_services.registry.records import paging
+from serin_services.registry.records.catalogue import listing
 from support import postgres, report
 
 TENANTS, MODELS, VERSIONS = 20, 200, 100_000

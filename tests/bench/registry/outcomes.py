@@ -16,8 +16,8 @@ import requests
 from serin_services.registry.core.access import SYSTEM, Caller, Role, Visibility
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import sessions, tables
-from serin_services.registry.records import outcomes
-from serin_services.registry.records.rows import OutcomeRow, PredictionRow
+from serin_services.registry.records.outcomes import intake
+from serin_services.registry.records.outcomes.rows import OutcomeRow, PredictionRow
 from support import postgres, registry_process, report
 from support.registry_process import RegistryProcess
 
@@ -119,7 +119,7 @@ def _join(
             rows = _make_rows(name, count)
             for batch in _cut(rows[0], 5000):
                 with database.open(CALLER) as session:
-                    outcomes.take_predictions(session, CALLER, batch, dt.datetime.now(dt.UTC), KEEP)
+                    intake.take_predictions(session, CALLER, batch, dt.datetime.now(dt.UTC), KEEP)
             speed = count / run(database, registry, _cut(rows[1], size))
             what = f"outcomes joined on PostgreSQL, {way}, batches of {size:,}"
             asked = f"≥ {LEAST_PER_SECOND:,}/s" if size == BATCHES[0] else "-"
@@ -150,7 +150,7 @@ def _run_records(database: sessions.Database, _registry: RegistryProcess, batche
     begun = time.perf_counter()
     for batch in batches:
         with database.open(CALLER) as session:
-            receipt = outcomes.take_outcomes(session, CALLER, batch, dt.datetime.now(dt.UTC), KEEP)
+            receipt = intake.take_outcomes(session, CALLER, batch, dt.datetime.now(dt.UTC), KEEP)
         if receipt.joined != len(batch):
             raise AssertionError(f"expected all of {len(batch)} to be joined, got {receipt}")
     return time.perf_counter() - begun

@@ -9,7 +9,7 @@ import pytest
 
 from serin_services.registry import errors
 from serin_services.registry.database.sessions import Database
-from serin_services.registry.records import models
+from serin_services.registry.records.catalogue import models
 from support.registry_server import Served, make_services, serve
 
 

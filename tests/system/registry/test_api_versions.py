@@ -11,7 +11,7 @@ from serin_services.package import manifest
 from serin_services.registry import errors
 from serin_services.registry.core.access import Caller, Role
 from serin_services.registry.database.sessions import Database
-from serin_services.registry.records import approvals, versions
+from serin_services.registry.records.catalogue import approvals, versions
 from support.registry_server import Client, Served, make_services, serve
 
 BASE: dict[str, Any] = {

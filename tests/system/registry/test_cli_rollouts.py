@@ -8,7 +8,7 @@ import typer.testing
 
 from serin_services.registry.cli.main import app
 from serin_services.registry.database.sessions import Database
-from serin_services.registry.records.requests import Answer, Asked, Order, Placed, Refused, Verb
+from serin_services.registry.records.rollouts.requests import Answer, Asked, Order, Placed, Refused, Verb
 from support import registry_server
 from support.registry_server import Served
 from support.registry_worlds import add_deployment

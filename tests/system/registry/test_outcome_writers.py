@@ -18,9 +18,8 @@ from serin_services.registry.core import performance
 from serin_services.registry.core.access import SYSTEM, Caller
 from serin_services.registry.database import tables
 from serin_services.registry.database.sessions import Database
-from serin_services.registry.records import outcomes, sums
-from serin_services.registry.records.outcomes import Receipt
-from serin_services.registry.records.rows import OutcomeRow, PredictionRow
+from serin_services.registry.records.outcomes import Receipt, intake, sums
+from serin_services.registry.records.outcomes.rows import OutcomeRow, PredictionRow
 from support import outcome_laws, postgres
 from support import outcome_rows as rows
 from support.outcome_rows import NOW, REPORTER
@@ -50,8 +49,8 @@ def filled(postgresql_database: Database) -> Database:
 
 def take(session: orm.Session, batch: Batch, caller: Caller = REPORTER) -> Receipt:
     if isinstance(batch[0], PredictionRow):
-        return outcomes.take_predictions(session, caller, batch, NOW, KEEP)  # type: ignore[arg-type]
-    return outcomes.take_outcomes(session, caller, batch, NOW, KEEP)  # type: ignore[arg-type]
+        return intake.take_predictions(session, caller, batch, NOW, KEEP)  # type: ignore[arg-type]
+    return intake.take_outcomes(session, caller, batch, NOW, KEEP)  # type: ignore[arg-type]
 
 
 def report(database: Database, batch: Batch) -> Receipt:

@@ -18,8 +18,8 @@ from serin_services.registry.core.access import SYSTEM
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import tables
 from serin_services.registry.database.sessions import Database
-from serin_services.registry.records import shadow
-from serin_services.registry.records.requests import Asked, Order, Placed, Verb
+from serin_services.registry.records.outcomes import shadow
+from serin_services.registry.records.rollouts.requests import Asked, Order, Placed, Verb
 from serin_services.server.predictions import documents, lines
 from support import collectors
 from support import outcome_rows as rows

@@ -176,6 +176,16 @@ def test_a_package_becomes_a_version_and_registering_it_again_goes_on(run, tmp_p
 
 
 @pytest.mark.usefixtures("momentum")
+def test_a_dry_run_says_which_number_it_would_get_and_registers_nothing(run, tmp_path):
+    (tmp_path / "model.ubj").write_bytes(b"trees")
+    before = read(run("list", "momentum", "-o", "json"))
+    again = ("register", "model.ubj", "--model", "momentum", "--family", "lightgbm", "--dry-run")
+    assert "momentum would get 2.0.0, against 1.0.0 (MAJOR: " in run(*again).stdout
+    assert read(run(*again, "-o", "json"))["version"] == "2.0.0"
+    assert read(run("list", "momentum", "-o", "json")) == before
+
+
+@pytest.mark.usefixtures("momentum")
 def test_the_audit_log_is_listed_and_a_broken_one_ends_with_1(run, served, tenant):
     assert "version.register" in run("audit", "list").stdout
     assert "each as it was written" in run("audit", "verify").stdout

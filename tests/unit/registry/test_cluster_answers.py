@@ -7,7 +7,7 @@ import pytest
 
 from serin_services.registry import errors
 from serin_services.registry.cluster import connection, deployer, tenancy
-from serin_services.registry.records.requests import Answer, Asked, Verb
+from serin_services.registry.records.rollouts.requests import Answer, Asked, Verb
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from serin_services.registry.core.access import SYSTEM
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import tables
 from serin_services.registry.database.sessions import Database
-from serin_services.registry.records import observations
-from serin_services.registry.records.observations import Observation
+from serin_services.registry.records.rollouts import observations
+from serin_services.registry.records.rollouts.observations import Observation
 from support.histories import V1, V2, number, play, thin
 from support.registry import sqlite_database as database
 from support.registry import sqlite_template

@@ -7,8 +7,8 @@ import pytest
 
 from serin_services.registry import errors
 from serin_services.registry.records.outcomes import judge
-from serin_services.registry.records.performance import Window
-from serin_services.registry.records.rows import OutcomeRow
+from serin_services.registry.records.outcomes.performance import Window
+from serin_services.registry.records.outcomes.rows import OutcomeRow
 
 NOW = dt.datetime(2026, 11, 21, 12, 30, tzinfo=dt.UTC)
 

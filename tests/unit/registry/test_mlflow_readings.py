@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from serin_services.registry import errors
 from serin_services.registry.mlflow import pickles, readings, writings
 from serin_services.registry.mlflow.readings import Published, Run
-from serin_services.registry.records import artifacts, labelling
+from serin_services.registry.records import labelling
+from serin_services.registry.records.catalogue import artifacts
 
 SIGNATURE = {
     "inputs": json.dumps(

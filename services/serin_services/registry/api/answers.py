@@ -10,7 +10,7 @@ import pydantic
 from serin_services.registry.api.schemas import Answer
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import tables
-from serin_services.registry.records import comparing
+from serin_services.registry.records.catalogue import comparing
 
 
 class VersionSummary(Answer):

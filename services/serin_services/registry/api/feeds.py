@@ -13,8 +13,8 @@ import pydantic
 
 from serin_services.package.manifest import Version
 from serin_services.registry import errors
-from serin_services.registry.records.batches import MAX_FAULTS
-from serin_services.registry.records.rows import (
+from serin_services.registry.records.outcomes.batches import MAX_FAULTS
+from serin_services.registry.records.outcomes.rows import (
     LARGEST,
     MAX_ROWS,
     Id,

@@ -8,7 +8,7 @@ import pydantic
 from serin_services.registry.api.schemas import Answer
 from serin_services.registry.core import performance
 from serin_services.registry.core.stages import Stage
-from serin_services.registry.records.performance import Performance
+from serin_services.registry.records.outcomes.performance import Performance
 
 
 class ShareAnswer(Answer):

@@ -17,7 +17,7 @@ from serin_services.registry.api.schemas import (
     Sha256,
 )
 from serin_services.registry.core.stages import Stage
-from serin_services.registry.records import drafts, versions
+from serin_services.registry.records.catalogue import drafts, versions
 
 # A label value: metrics and deployments carry it.
 Family = Annotated[str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")]

@@ -17,7 +17,7 @@ from serin_services.registry.core import metrics, performance
 from serin_services.registry.core.access import SYSTEM
 from serin_services.registry.database import tables
 from serin_services.registry.database.sessions import Database
-from serin_services.registry.records.performance import Window, add_up, find_watched
+from serin_services.registry.records.outcomes.performance import Window, add_up, find_watched
 
 log = logging.getLogger("serin.registry")
 

@@ -11,6 +11,7 @@ from serin_services.registry.cli import options, screens, session
 from serin_services.registry.cli.options import Format
 
 if TYPE_CHECKING:
+    from serin_services.registry.client import results
     from serin_services.registry.client.sources import Source
 
 _SEEN_BY = {"tenant": "your tenant", "user": "you alone", "platform": "everyone"}
@@ -63,6 +64,9 @@ def register(  # noqa: PLR0913, PLR0917 - each parameter is an option of the com
     attach: Annotated[
         list[Path] | None, typer.Option("--log", help="A file that training wrote, kept below logs/; may be repeated.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say which number it would get, and why; the model must be there.")
+    ] = False,
     output: options.Output = Format.TABLE,
 ) -> None:
     """Register a version: of a package folder, or of a single file; its files go up with it.
@@ -74,6 +78,7 @@ def register(  # noqa: PLR0913, PLR0917 - each parameter is an option of the com
     Examples:
       serin registry register ./momentum-1.2.0
       serin registry register ./momentum-1.2.0 --details training.json --image registry.example/momentum@sha256:…
+      serin registry register ./momentum-1.2.0 --dry-run
       serin registry register model.ubj --model momentum --family xgboost --metric accuracy=0.64 --log train.log
     """  # noqa: D301 - \b keeps the lines of the examples apart
     from serin_services.registry.client import sources  # noqa: PLC0415 - its libraries load when something is asked
@@ -92,10 +97,20 @@ def register(  # noqa: PLR0913, PLR0917 - each parameter is an option of the com
         raise typer.BadParameter(f"the package is of model {source.model}, not {model}", param_hint="--model")
     logs = {f"logs/{file.name}": file for file in attach or []}
     with session.connect() as registry:
+        if dry_run:
+            _tell_decision(registry.decide(source.model, source.body), source.model, output)
+            return
         whole = dataclasses.replace(source, files={**source.files, **logs})
         made = registry.register_source(whole, tell=session.tell, bar=screens.progress)
     text = f"{made.model} {made.version} is registered ({made.change}: {'; '.join(made.change_reasons)})"
     screens.show(made, output, lambda: text)
+
+
+def _tell_decision(decided: "results.Decision", model: str, output: Format) -> None:
+    against = f"against {decided.parent}" if decided.parent else "as the first"
+    reasons = "; ".join(decided.change.reasons)
+    text = f"{model} would get {decided.version}, {against} ({decided.change.part}: {reasons}); nothing is registered"
+    screens.show(decided, output, lambda: text)
 
 
 def read_file(path: Path, model: str, body: dict[str, Any]) -> "Source":

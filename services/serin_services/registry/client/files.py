@@ -1,6 +1,5 @@
 """The files of a version: sent and fetched as streams, and held against their digests both ways."""
 
-import base64
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from serin_services.registry import errors
 from serin_services.registry.client import results, transfers
 from serin_services.registry.client.connection import Connection
 from serin_services.registry.client.versions import version_path
+from serin_services.registry.core import digests
 
 OCTETS = "application/octet-stream"
 
@@ -45,8 +45,7 @@ class Files(Connection):
         """
         with source.open("rb") if isinstance(source, Path) else contextlib.nullcontext(source) as file:
             sha256, size = transfers.measure(file)
-            digest = base64.b64encode(bytes.fromhex(sha256)).decode()
-            headers = {"Repr-Digest": f"sha-256=:{digest}:", "Content-Type": media_type}
+            headers = {digests.FIELD: digests.write(sha256), "Content-Type": media_type}
             answer = self.transport.ask(
                 "PUT",
                 artifact_path(model, version, name),

@@ -15,8 +15,8 @@ from serin_services.registry.cluster import connection
 from serin_services.registry.cluster.connection import Client, Object, path_of
 from serin_services.registry.cluster.tenancy import TENANT_LABEL, Tenancy
 from serin_services.registry.core import authors
-from serin_services.registry.records import found
-from serin_services.registry.records.requests import Answer, Asked, Order, Placed, Refused, Verb
+from serin_services.registry.records.rollouts import found
+from serin_services.registry.records.rollouts.requests import Answer, Asked, Order, Placed, Refused, Verb
 
 # How often the operator's answer is looked for; it comes within a fraction of a second.
 _PERIOD_SECONDS = 0.2

@@ -17,8 +17,8 @@ from serin_services.registry.cluster.connection import Client, ExpiredError, Obj
 from serin_services.registry.cluster.tenancy import Tenancy
 from serin_services.registry.core.access import SYSTEM
 from serin_services.registry.database.sessions import Database
-from serin_services.registry.records import observations
-from serin_services.registry.records.observations import Known, Observation
+from serin_services.registry.records.rollouts import observations
+from serin_services.registry.records.rollouts.observations import Known, Observation
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from sqlalchemy import orm
 from serin_services.registry.core.access import SYSTEM
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import sessions, tables
-from serin_services.registry.records import lifecycle
+from serin_services.registry.records.catalogue import lifecycle
 
 BATCH = 2_000
 

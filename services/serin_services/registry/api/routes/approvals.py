@@ -9,7 +9,7 @@ from serin_services.registry.api.context import Context
 from serin_services.registry.api.routes.tenants import Office
 from serin_services.registry.api.routing import make_router
 from serin_services.registry.api.schemas import Answer, ModelPath, Reason, Request, VersionPath
-from serin_services.registry.records import approvals, versions
+from serin_services.registry.records.catalogue import approvals, versions
 
 router = make_router("approvals")
 PATH = "/models/{model}/versions/{version}/approvals"

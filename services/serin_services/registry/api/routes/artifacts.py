@@ -6,16 +6,19 @@ from typing import Annotated
 import fastapi
 import pydantic
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
 
-from serin_services.registry.api import digests
+from serin_services.registry import errors
 from serin_services.registry.api.context import CallerOf, Context, Services, ServicesOf
+from serin_services.registry.api.problems import RequestError
 from serin_services.registry.api.routing import make_router
 from serin_services.registry.api.schemas import Answer, ModelPath, VersionPath
 from serin_services.registry.artifacts.store import Stored
+from serin_services.registry.core import digests
 from serin_services.registry.core.access import Caller
 from serin_services.registry.database import tables
-from serin_services.registry.records import artifacts, versions
+from serin_services.registry.records.catalogue import artifacts, versions
 
 router = make_router("artifacts")
 PATH = "/models/{model}/versions/{version}/artifacts"
@@ -34,7 +37,7 @@ MediaType = Annotated[
 ]
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _DIGEST = {
-    "name": "Repr-Digest",
+    "name": digests.FIELD,
     "in": "header",
     "required": True,
     "description": "The body's sha-256, as in RFC 9530; `Content-Digest` does as well.",
@@ -89,7 +92,7 @@ async def put_artifact(
 
     Sent again, it is answered with 200; another content of the same name is refused with 409. Needs the role developer.
     """
-    sha256 = digests.read(request.headers)
+    sha256 = _read_digest(request.headers)
     upload = await run_in_threadpool(_plan, services, caller, (model, version), (name, sha256, content_type))
     if isinstance(upload, ArtifactAnswer):
         response.status_code = 200
@@ -124,7 +127,7 @@ async def get_artifact(
     found = await run_in_threadpool(_find, services, caller, (model, version), name)
     headers = {
         "ETag": f'"{found.sha256}"',
-        "Repr-Digest": digests.write(found.sha256),
+        digests.FIELD: digests.write(found.sha256),
         "Content-Type": found.media_type,
         # Whatever a browser thinks of it: it is no page of this site.
         "Content-Disposition": "attachment",
@@ -137,6 +140,22 @@ async def get_artifact(
     transfers = request.app.state.transfers
     opened = await transfers.open(found.key)
     return StreamingResponse(transfers.send(opened), headers=headers)
+
+
+def _read_digest(headers: Headers) -> str:
+    """Give the declared sha256 of a body in hexadecimal.
+
+    Raises:
+        RequestError: 415, the body is coded.
+        errors.InvalidError: there is none, or there are two that differ.
+    """
+    if headers.get("content-encoding", "identity") != "identity":
+        raise RequestError(415, "expected a body without Content-Encoding: what is stored is what is sent")
+    found = {digests.read(value) for name in digests.FIELDS if (value := headers.get(name)) is not None}
+    if len(found) != 1 or "" in found:
+        message = f"expected {' or '.join(digests.FIELDS)} with sha-256=:…: (base64), the same where both are there"
+        raise errors.InvalidError(message, errors.Fault(digests.FIELD, message))
+    return found.pop()
 
 
 def _plan(

@@ -13,8 +13,9 @@ from serin_services.registry.api.routing import make_router
 from serin_services.registry.api.schemas import Answer, JsonObject, ModelPath, PageAnswer, Request, Slice, VersionPath
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import tables
-from serin_services.registry.records import deployments, versions
-from serin_services.registry.records.requests import Verb
+from serin_services.registry.records.catalogue import versions
+from serin_services.registry.records.rollouts import deployments
+from serin_services.registry.records.rollouts.requests import Verb
 
 router = make_router("deployments")
 

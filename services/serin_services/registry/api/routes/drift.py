@@ -20,7 +20,8 @@ from serin_services.registry.api.schemas import (
     Request,
     Slice,
 )
-from serin_services.registry.records import drift, models
+from serin_services.registry.records.catalogue import models
+from serin_services.registry.records.learning import drift
 
 router = make_router("drift")
 

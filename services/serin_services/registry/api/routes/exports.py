@@ -10,7 +10,7 @@ from starlette.responses import Response
 from serin_services.registry.api.context import Context
 from serin_services.registry.api.routing import make_router
 from serin_services.registry.api.schemas import Answer
-from serin_services.registry.records import exports
+from serin_services.registry.records.outcomes import exports
 
 router = make_router("performance")
 

@@ -12,7 +12,8 @@ from serin_services.registry.api.routing import make_router
 from serin_services.registry.api.schemas import Answer, JsonObject, Line, ModelPath, PageAnswer, Request, Slice, Text
 from serin_services.registry.core.jobs import State, Trigger
 from serin_services.registry.database.tables import RetrainingJob, TrainingJob
-from serin_services.registry.records import jobs, models
+from serin_services.registry.records.catalogue import models
+from serin_services.registry.records.learning import jobs
 
 router = make_router("jobs")
 

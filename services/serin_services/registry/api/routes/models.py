@@ -26,7 +26,7 @@ from serin_services.registry.api.schemas import (
 )
 from serin_services.registry.core.access import Visibility
 from serin_services.registry.database import tables
-from serin_services.registry.records import models
+from serin_services.registry.records.catalogue import models
 
 router = make_router("models")
 

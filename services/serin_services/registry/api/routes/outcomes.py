@@ -7,7 +7,7 @@ from serin_services.registry.api.context import Context
 from serin_services.registry.api.feeds import Sent
 from serin_services.registry.api.routes.predictions import ReceiptAnswer
 from serin_services.registry.api.routing import make_router
-from serin_services.registry.records import outcomes
+from serin_services.registry.records.outcomes import intake
 
 router = make_router("outcomes")
 
@@ -17,5 +17,5 @@ def report_outcomes(context: Context, sent: Sent) -> ReceiptAnswer:
     """Take a batch, whole or not at all; an outcome may come before its prediction, late, or twice."""
     rows = feeds.read(feeds.OUTCOMES, sent)
     keep = dt.timedelta(days=context.services.settings.prediction_days)
-    receipt = outcomes.take_outcomes(context.session, context.caller, rows, context.now, keep)
+    receipt = intake.take_outcomes(context.session, context.caller, rows, context.now, keep)
     return ReceiptAnswer.model_validate(receipt)

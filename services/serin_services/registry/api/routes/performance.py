@@ -11,8 +11,9 @@ from serin_services.registry.api.figures import Figures, VersionPerformance
 from serin_services.registry.api.filters import Moment, Periods, VersionFilter
 from serin_services.registry.api.routing import make_router
 from serin_services.registry.api.schemas import Answer, ModelPath, PageAnswer, Slice, VersionPath
-from serin_services.registry.records import performance, versions
-from serin_services.registry.records.performance import Window
+from serin_services.registry.records.catalogue import versions
+from serin_services.registry.records.outcomes import performance
+from serin_services.registry.records.outcomes.performance import Window
 
 router = make_router("performance")
 

@@ -11,7 +11,7 @@ from serin_services.registry.api.filters import Moment, VersionFilter
 from serin_services.registry.api.routing import make_router
 from serin_services.registry.api.schemas import Answer, ModelPath, PageAnswer, Slice
 from serin_services.registry.database import tables
-from serin_services.registry.records import outcomes, predictions
+from serin_services.registry.records.outcomes import intake, predictions
 
 router = make_router("outcomes")
 
@@ -58,7 +58,7 @@ def report_predictions(context: Context, sent: Sent) -> ReceiptAnswer:
     """
     rows = feeds.read(feeds.PREDICTIONS, sent)
     keep = dt.timedelta(days=context.services.settings.prediction_days)
-    receipt = outcomes.take_predictions(context.session, context.caller, rows, context.now, keep)
+    receipt = intake.take_predictions(context.session, context.caller, rows, context.now, keep)
     return ReceiptAnswer.model_validate(receipt)
 
 

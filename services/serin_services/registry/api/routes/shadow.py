@@ -12,9 +12,11 @@ from serin_services.registry.api.filters import Moment, VersionFilter
 from serin_services.registry.api.routes.deployments import DeployBody, PlacedAnswer, RequestAnswer
 from serin_services.registry.api.routing import make_router
 from serin_services.registry.api.schemas import Answer, ModelPath, PageAnswer, Slice, VersionPath
-from serin_services.registry.records import deployments, shadow, trials, versions
-from serin_services.registry.records.performance import Window
-from serin_services.registry.records.requests import Verb
+from serin_services.registry.records.catalogue import versions
+from serin_services.registry.records.outcomes import shadow
+from serin_services.registry.records.outcomes.performance import Window
+from serin_services.registry.records.rollouts import deployments, trials
+from serin_services.registry.records.rollouts.requests import Verb
 
 router = make_router("shadow")
 

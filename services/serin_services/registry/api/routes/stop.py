@@ -10,8 +10,8 @@ from serin_services.registry.api.context import Context
 from serin_services.registry.api.routes.deployments import DnsLabel
 from serin_services.registry.api.routing import make_router
 from serin_services.registry.api.schemas import Answer, Request
-from serin_services.registry.records import deployments
-from serin_services.registry.records.requests import Asked, Verb
+from serin_services.registry.records.rollouts import deployments
+from serin_services.registry.records.rollouts.requests import Asked, Verb
 
 router = make_router("stop")
 

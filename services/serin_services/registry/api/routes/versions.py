@@ -30,7 +30,7 @@ from serin_services.registry.api.schemas import (
 )
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import tables
-from serin_services.registry.records import comparing, lifecycle, listing, models, versions
+from serin_services.registry.records.catalogue import comparing, lifecycle, listing, models, versions
 
 router = make_router("versions")
 

@@ -12,8 +12,9 @@ from sqlalchemy import orm
 from serin_services.registry import errors
 from serin_services.registry.core.access import Caller, Operation
 from serin_services.registry.database import tables
-from serin_services.registry.records import guards, models
-from serin_services.registry.records.rows import MAX_ROWS, OutcomeRow, PredictionRow
+from serin_services.registry.records import guards
+from serin_services.registry.records.catalogue import models
+from serin_services.registry.records.outcomes.rows import MAX_ROWS, OutcomeRow, PredictionRow
 
 # How far a sender's clock may be ahead.
 AHEAD = dt.timedelta(hours=1)

@@ -11,7 +11,8 @@ from sqlalchemy import orm
 
 from serin_services.registry.core.access import Caller, Operation
 from serin_services.registry.database import tables
-from serin_services.registry.records import audits, guards, models, paging, versions
+from serin_services.registry.records import audits, guards, paging
+from serin_services.registry.records.catalogue import models, versions
 
 
 @dataclasses.dataclass(frozen=True)

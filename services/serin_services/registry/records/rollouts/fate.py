@@ -14,7 +14,9 @@ from serin_services.registry.core.access import SYSTEM
 from serin_services.registry.core.events import Kind, make_key
 from serin_services.registry.core.stages import Mover, Stage
 from serin_services.registry.database.tables import Deployment, Model, ModelVersion, Placement, RolloutEvent
-from serin_services.registry.records import found, lifecycle, shadow
+from serin_services.registry.records.catalogue import lifecycle
+from serin_services.registry.records.outcomes import shadow
+from serin_services.registry.records.rollouts import found
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,9 @@ from serin_services.registry.core import performance
 from serin_services.registry.core.access import Caller, Operation
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import tables
-from serin_services.registry.records import guards, models, paging, sums, versions
+from serin_services.registry.records import guards, paging
+from serin_services.registry.records.catalogue import models, versions
+from serin_services.registry.records.outcomes import sums
 
 DAY = dt.timedelta(days=1)
 # The stages in which a version answers requests, its own or mirrored ones.

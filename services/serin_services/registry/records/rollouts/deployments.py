@@ -17,8 +17,9 @@ from serin_services.registry import errors
 from serin_services.registry.core.access import Caller, Operation
 from serin_services.registry.core.events import Kind
 from serin_services.registry.database.tables import Deployment, Model, ModelVersion, Placement, RolloutEvent, Tenant
-from serin_services.registry.records import approvals, audits, guards, heads, models, paging
-from serin_services.registry.records.requests import (
+from serin_services.registry.records import audits, guards, heads, paging
+from serin_services.registry.records.catalogue import approvals, models
+from serin_services.registry.records.rollouts.requests import (
     FORWARD,
     OPERATIONS,
     Answer,

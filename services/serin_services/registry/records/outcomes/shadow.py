@@ -15,8 +15,9 @@ from sqlalchemy import orm
 from serin_services.registry.core import performance
 from serin_services.registry.core.access import Caller, Operation
 from serin_services.registry.database import tables
-from serin_services.registry.records import audits, guards, paging, versions
-from serin_services.registry.records.performance import Window, add_up
+from serin_services.registry.records import audits, guards, paging
+from serin_services.registry.records.catalogue import versions
+from serin_services.registry.records.outcomes.performance import Window, add_up
 
 # Pairs are read row by row: of more than this, the newest stand for all, so that a comparison takes seconds at most.
 MAX_PAIRED = 200_000

@@ -19,7 +19,8 @@ from serin_services.registry.artifacts.store import Stored
 from serin_services.registry.core.access import Caller, Operation
 from serin_services.registry.database import tables
 from serin_services.registry.database.upserts import insert_missing
-from serin_services.registry.records import approvals, audits, guards, versions
+from serin_services.registry.records import audits, guards
+from serin_services.registry.records.catalogue import approvals, versions
 
 # The trained model itself: the digest that a server checks is this one's.
 MODEL = "model"

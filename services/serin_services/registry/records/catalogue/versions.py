@@ -14,7 +14,8 @@ from serin_services.registry.core import numbering, semver
 from serin_services.registry.core.access import Caller, Operation
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import tables
-from serin_services.registry.records import approvals, audits, drafts, guards, labelling, models
+from serin_services.registry.records import audits, guards, labelling
+from serin_services.registry.records.catalogue import approvals, drafts, models
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,8 +19,9 @@ from serin_services.registry.core import performance
 from serin_services.registry.core.access import Caller, Operation
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import tables, upserts
-from serin_services.registry.records import batches, guards, sums
-from serin_services.registry.records.rows import OutcomeRow, PredictionRow
+from serin_services.registry.records import guards
+from serin_services.registry.records.outcomes import batches, sums
+from serin_services.registry.records.outcomes.rows import OutcomeRow, PredictionRow
 
 # A prediction within its model: its id and its version.
 Key = tuple[str, uuid.UUID]

@@ -11,7 +11,8 @@ from sqlalchemy import orm
 from serin_services.registry.core.access import Caller, Operation
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import tables
-from serin_services.registry.records import guards, labelling, models, paging
+from serin_services.registry.records import guards, labelling, paging
+from serin_services.registry.records.catalogue import models
 
 _ROW = tables.ModelVersion
 Condition = sa.ColumnElement[bool]

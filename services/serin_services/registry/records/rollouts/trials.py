@@ -11,8 +11,10 @@ from serin_services.registry import errors
 from serin_services.registry.core.access import Caller, Operation
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import tables
-from serin_services.registry.records import deployments, guards, models, versions
-from serin_services.registry.records.requests import Asked, Cluster, Placed, Verb
+from serin_services.registry.records import guards
+from serin_services.registry.records.catalogue import models, versions
+from serin_services.registry.records.rollouts import deployments
+from serin_services.registry.records.rollouts.requests import Asked, Cluster, Placed, Verb
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,8 @@ from serin_services.registry.core import jobs
 from serin_services.registry.core.access import Caller, Operation
 from serin_services.registry.core.jobs import State, Trigger
 from serin_services.registry.database import tables
-from serin_services.registry.records import audits, guards, models, paging, versions
+from serin_services.registry.records import audits, guards, paging
+from serin_services.registry.records.catalogue import models, versions
 
 Job = TypeVar("Job", tables.TrainingJob, tables.RetrainingJob)
 

@@ -11,7 +11,8 @@ from serin_services.registry.core.access import Caller, Operation
 from serin_services.registry.core.lineage import Graph
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import tables
-from serin_services.registry.records import drafts, guards, versions
+from serin_services.registry.records import guards
+from serin_services.registry.records.catalogue import drafts, versions
 
 # Of each version's history, so many of the last moves are shown beside the other's.
 _MOVES = 200

@@ -15,7 +15,7 @@ from serin_services.registry.core import performance
 from serin_services.registry.core.access import Caller, Operation
 from serin_services.registry.database import tables
 from serin_services.registry.records import guards
-from serin_services.registry.records.performance import ANSWERING, Performance, Window, measure
+from serin_services.registry.records.outcomes.performance import ANSWERING, Performance, Window, measure
 
 # What a spreadsheet would take for a formula at the beginning of a text.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -16,8 +16,9 @@ from sqlalchemy import orm
 from serin_services.registry.core import authors, fates
 from serin_services.registry.core.access import SYSTEM
 from serin_services.registry.database.tables import Deployment
-from serin_services.registry.records import audits, found
-from serin_services.registry.records.fate import Fate
+from serin_services.registry.records import audits
+from serin_services.registry.records.rollouts import found
+from serin_services.registry.records.rollouts.fate import Fate
 
 # What is not in the cluster any more says nothing of who did it.
 _GONE: Mapping[str, Any] = {}

@@ -1,0 +1,1 @@
+"""Models, their versions and their files: made, found, compared, moved and signed off."""

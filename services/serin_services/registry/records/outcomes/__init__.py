@@ -1,0 +1,1 @@
+"""Predictions and what came of them: taken in, added up, and given back as figures."""
