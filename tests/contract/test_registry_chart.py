@@ -25,6 +25,7 @@ TEAM_VALUES = (
     "registry.artifacts.location=s3://models",
     "registry.artifacts.endpoint=https://s3.example",
     "registry.artifacts.existingSecret=s3",
+    "registry.artifacts.ca=true",
     "registry.artifacts.encryptionSecret=age",
     "registry.auth.algorithm=RS256",
     "registry.auth.issuer=https://id.example",
@@ -106,6 +107,7 @@ def test_secrets_come_from_files_and_never_stand_in_the_pod(team: Objects) -> No
         "S3_SECRET_KEY_FILE": "/run/serin/store/secret-key",
         "ARTIFACTS_KEY_FILE": "/run/serin/encryption/identities",
     }
+    assert environment["S3_CA"] == "/run/serin/store/ca.crt"
     assert not {"DATABASE", "S3_ACCESS_KEY", "S3_SECRET_KEY", "ARTIFACTS_KEY", "JWT_SECRET"} & set(environment)
 
 
