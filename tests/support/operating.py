@@ -8,7 +8,7 @@ from typing import Any
 from serin_demo import install
 from support import world as worlds
 
-SELECTOR = "app.kubernetes.io/name=serin"
+SELECTOR = "app.kubernetes.io/name=serin,app.kubernetes.io/component=operator"
 
 
 class Operator:
