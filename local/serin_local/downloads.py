@@ -24,6 +24,7 @@ PROGRAMS = {
     "conntrack": "conntrack",
     "openssl": "openssl",
     "buildah": "buildah",
+    "containers-storage": "containers-storage",
     "mmdebstrap": "mmdebstrap",
 }
 """The program by which each of Debian's tools is recognised, however it was installed."""

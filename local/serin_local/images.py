@@ -10,11 +10,11 @@ import pathlib
 import subprocess
 import tempfile
 
-from . import builds, downloads, errors, layout, oci, plan, store, versions
+from . import builds, downloads, errors, layers, layout, oci, plan, store, versions
 from .progress import Progress
 
 NAMESPACE = "k8s.io"
-LOAD_ADVICE = "check that the image exists (`buildah images`) and that the cluster is up (`serin local status`)"
+LOAD_ADVICE = layers.ADVICE
 BUILDAH_ADVICE = "check `buildah info` and the free disk below /var/lib/containers, then run it again"
 BASE_KEY_LABEL = "dev.serin.base-key"
 BASE_ENVIRONMENT = "PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
@@ -202,14 +202,13 @@ def load(image: str, place: layout.Layout | None = None) -> str:
 
 
 def _transfer(place: layout.Layout, reference: str, names: list[str]) -> None:
-    """Bring an image over under all of its names, sending only the blobs that the node does not have."""
+    """Bring an image over under all of its names, reading and sending only the blobs that the node does not have."""
     with tempfile.TemporaryDirectory(dir=place.home, prefix="load-") as name:
         exported, archive = pathlib.Path(name) / "image", pathlib.Path(name) / "image.tar"
-        # Of buildah's targets only `dir:` takes layers as they are; the others compress what is unpacked at once.
-        argv = ["buildah", "push", "-q", "--disable-compression", reference, f"dir:{exported}"]
-        store.execute(place, "load image", argv, LOAD_ADVICE)
         done = subprocess.run([*ctr(place), "content", "ls", "-q"], capture_output=True, text=True, check=False)
-        oci.write_partial_archive(exported, names, set(done.stdout.split()), archive)
+        there = set(done.stdout.split())
+        layers.export(place, reference, exported, there)
+        oci.write_partial_archive(exported, names, there, archive)
         _import(place, reference, archive)
 
 

@@ -62,7 +62,7 @@ def write_archive(image: Image, target: pathlib.Path) -> None:
 
 
 def write_partial_archive(source: pathlib.Path, names: Sequence[str], present: set[str], target: pathlib.Path) -> None:
-    """Write what `buildah push dir:` left as an archive under several names, without the blobs in `present`."""
+    """Write what `layers.export` left as an archive under several names, without the blobs in `present`."""
     manifest = (source / "manifest.json").read_bytes()
     content = json.loads(manifest)
     described = _describe(content.get("mediaType", MANIFEST_TYPE), manifest)
