@@ -12,7 +12,8 @@ from serin_services.registry.core.access import Caller
 from serin_services.registry.core.stages import Stage
 from serin_services.registry.database import tables
 from serin_services.registry.database.sessions import Database
-from serin_services.registry.records.outcomes import Receipt, intake, sums
+from serin_services.registry.records.outcomes import intake, sums
+from serin_services.registry.records.outcomes.intake import Receipt
 from serin_services.registry.records.outcomes.rows import OutcomeRow, PredictionRow
 from support import outcome_rows as rows
 from support.outcome_rows import NOW, REPORTER

@@ -11,7 +11,7 @@ from serin_services.registry import errors
 from serin_services.registry.core.access import Caller, Role
 from serin_services.registry.database import tables
 from serin_services.registry.database.sessions import Database
-from serin_services.registry.records.outcomes import Receipt
+from serin_services.registry.records.outcomes.intake import Receipt
 from support import outcome_rows as rows
 from support.outcome_laws import VERSIONS, Rows, fill, outcome, prediction, read_labels, read_sums, report
 from support.outcome_rows import NOW

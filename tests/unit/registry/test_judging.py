@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from serin_services.registry import errors
-from serin_services.registry.records.outcomes import judge
+from serin_services.registry.records.outcomes.intake import judge
 from serin_services.registry.records.outcomes.performance import Window
 from serin_services.registry.records.outcomes.rows import OutcomeRow
 
