@@ -14,7 +14,6 @@ from . import builds, downloads, errors, layers, layout, oci, plan, store, versi
 from .progress import Progress
 
 NAMESPACE = "k8s.io"
-LOAD_ADVICE = layers.ADVICE
 BUILDAH_ADVICE = "check `buildah info` and the free disk below /var/lib/containers, then run it again"
 BASE_KEY_LABEL = "dev.serin.base-key"
 BASE_ENVIRONMENT = "PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
@@ -102,7 +101,7 @@ def ensure_imported(place: layout.Layout, archives: dict[str, pathlib.Path]) -> 
 
 def _import(place: layout.Layout, name: str, archive: pathlib.Path) -> None:
     argv = [*ctr(place), "images", "import", str(archive)]
-    store.execute(place, f"load {name}".replace("/", "_"), argv, LOAD_ADVICE)
+    store.execute(place, f"load {name}".replace("/", "_"), argv, layers.ADVICE)
 
 
 def base(progress: Progress | None = None, place: layout.Layout | None = None) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pathlib
 import subprocess
 from collections.abc import Collection
 from typing import Any
 
-from . import errors, layout, store
+from . import errors, layout, oci, store
 
 ADVICE = "check that the image exists (`buildah images`) and that the cluster is up (`serin local status`)"
 
@@ -25,7 +24,7 @@ def export(place: layout.Layout, reference: str, target: pathlib.Path, present: 
     wanted = {layer["digest"] for layer in content["layers"]} - set(present)
     stored = _find_layers()
     # A pulled image's manifest names its layers as they came, compressed; they are stored unpacked.
-    if not (wanted <= stored.keys() and _digest(config) == content["config"]["digest"]):
+    if not (wanted <= stored.keys() and oci.digest(config) == content["config"]["digest"]):
         argv = ["buildah", "push", "-q", "--disable-compression", reference, f"dir:{target}"]
         store.execute(place, "load image", argv, ADVICE)
         return
@@ -49,10 +48,6 @@ def _read_json(argv: list[str]) -> Any:  # noqa: ANN401 - whatever the program s
     if done.returncode:
         raise errors.ClusterError("load image", f"`{' '.join(argv)}`: {done.stderr.strip()}", ADVICE)
     return json.loads(done.stdout)
-
-
-def _digest(blob: bytes) -> str:
-    return f"sha256:{hashlib.sha256(blob).hexdigest()}"
 
 
 def _file_name(digest: str) -> str:

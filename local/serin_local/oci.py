@@ -43,7 +43,7 @@ def find_libraries(program: pathlib.Path) -> list[pathlib.Path]:
 def write_archive(image: Image, target: pathlib.Path) -> None:
     """Write an image as an OCI archive. The same files give the same bytes."""
     layer = _make_layer(image)
-    config = json.dumps(_make_config(image, _digest(layer)), sort_keys=True).encode()
+    config = json.dumps(_make_config(image, digest(layer)), sort_keys=True).encode()
     manifest = json.dumps(_make_manifest(config, layer), sort_keys=True).encode()
     index = {
         "schemaVersion": 2,
@@ -58,7 +58,7 @@ def write_archive(image: Image, target: pathlib.Path) -> None:
         _add(archive, "oci-layout", json.dumps({"imageLayoutVersion": "1.0.0"}).encode())
         _add(archive, "index.json", json.dumps(index, sort_keys=True).encode())
         for blob in (layer, config, manifest):
-            _add(archive, _path(_digest(blob)), blob)
+            _add(archive, _path(digest(blob)), blob)
 
 
 def write_partial_archive(source: pathlib.Path, names: Sequence[str], present: set[str], target: pathlib.Path) -> None:
@@ -74,15 +74,15 @@ def write_partial_archive(source: pathlib.Path, names: Sequence[str], present: s
     with tarfile.open(target, "w") as archive:
         _add(archive, "oci-layout", json.dumps({"imageLayoutVersion": "1.0.0"}).encode())
         _add(archive, "index.json", json.dumps(index).encode())
-        _add(archive, _path(_digest(manifest)), manifest)
-        for digest in blobs:
-            if digest not in present:
-                archive.add(source / digest.removeprefix("sha256:"), _path(digest))
+        _add(archive, _path(digest(manifest)), manifest)
+        for name in blobs:
+            if name not in present:
+                archive.add(source / name.removeprefix("sha256:"), _path(name))
 
 
-def _path(digest: str) -> str:
+def _path(name: str) -> str:
     """Where a blob stands in an archive."""
-    return "blobs/" + digest.replace(":", "/")
+    return "blobs/" + name.replace(":", "/")
 
 
 def _make_layer(image: Image) -> bytes:
@@ -141,8 +141,9 @@ def _make_manifest(config: bytes, layer: bytes) -> dict[str, Any]:
 
 
 def _describe(media_type: str, blob: bytes) -> dict[str, Any]:
-    return {"mediaType": media_type, "digest": _digest(blob), "size": len(blob)}
+    return {"mediaType": media_type, "digest": digest(blob), "size": len(blob)}
 
 
-def _digest(blob: bytes) -> str:
+def digest(blob: bytes) -> str:
+    """The name of a blob by its content."""
     return "sha256:" + hashlib.sha256(blob).hexdigest()

@@ -124,17 +124,17 @@ def make_registry_values(image: str, gateway_namespace: str, gateway: str) -> di
     }
 
 
-def sign_token(secret: Mapping[str, Any]) -> str:
-    """Sign an administrator's token for this machine's user, with the Secret that the chart drew for the registry."""
+def sign_token(secret: Mapping[str, Any], subject: str = "", tenant: str = "default", role: str = "admin") -> str:
+    """Sign a token with the Secret that the chart drew for the registry; by default this machine's user as an administrator."""
     from serin_services.registry import tokens  # noqa: PLC0415 - half of what such a command takes to start
 
     return tokens.sign(
         base64.b64decode(secret["data"]["secret"]).decode(),
         issuer="serin",
         audience="serin-registry",
-        subject=getpass.getuser(),
-        tenant="default",
-        role="admin",
+        subject=subject or getpass.getuser(),
+        tenant=tenant,
+        role=role,
         now=dt.datetime.now(dt.UTC),
         days=_TOKEN_DAYS,
     )

@@ -22,8 +22,7 @@ USER 65532:65532
 DATATYPES = {"float32": "FP32", "float64": "FP64"}
 
 
-# Each runtime once: both families of trees have the same.
-@pytest.mark.parametrize("family", ["xgboost", "onnx"])
+@pytest.mark.parametrize("family", family_images.MAKERS)
 def test_a_pod_under_the_restricted_profile_serves_without_a_shell(
     family: str, world: worlds.World, tmp_path: Path
 ) -> None:

@@ -1,16 +1,15 @@
 """The registry that the chart installs: servers report to it, and what came of their answers takes a version back."""
 
-import base64
 import datetime as dt
 import json
 import os
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
 from serin_demo import existing, install, story
 from serin_local import binaries, release
-from serin_services.registry import tokens
 from serin_services.registry.client import Client
 from support import outcome_criteria
 from support import world as worlds
@@ -24,13 +23,11 @@ STEPS = [{"weight": 50, "duration": "1s"}, {"weight": 100}]
 class Installed:
     """The registry in the cluster, at which this machine calls."""
 
-    def __init__(self, url: str, secret: Mapping[str, str]) -> None:
-        self.url, self._key = url, base64.b64decode(secret["secret"]).decode()
+    def __init__(self, url: str, secret: Mapping[str, Any]) -> None:
+        self.url, self._secret = url, secret
 
     def sign(self, tenant: str) -> str:
-        claims = {"subject": "ann", "tenant": tenant, "role": "developer"}
-        claims |= {"issuer": "serin", "audience": "serin-registry"}
-        return tokens.sign(self._key, **claims, now=dt.datetime.now(dt.UTC), days=1)
+        return release.sign_token(self._secret, "ann", tenant, "developer")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +38,7 @@ def registry(world: worlds.World) -> Iterator[Installed]:
     # What a counter showed before its first scrape is no increase. Prometheus gets its list of targets within a minute.
     world.wait("the first scrape", lambda: world.query('up{job="serin-registry"} == 1'), bool, 120)
     with world.where.reach_registry() as url:
-        yield Installed(url, secret["data"])
+        yield Installed(url, secret)
 
 
 def test_everything_that_the_registry_needs_is_there(world: worlds.World, registry: Installed) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serin_local import cluster, errors, images, layers, layout, plan
+from serin_local import cluster, errors, layers, layout, plan
 from serin_services.image import engines
 
 NAME = "test-layers:1"
@@ -17,7 +17,6 @@ NAME = "test-layers:1"
 def pushed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build an image of two layers on the base, and have buildah write all of it."""
     cluster.Cluster().prepare()
-    images.base()
     context, target = tmp_path_factory.mktemp("context"), tmp_path_factory.mktemp("pushed") / "image"
     (context / "first").write_text("first")
     (context / "second").write_bytes(bytes(range(256)) * 1000)

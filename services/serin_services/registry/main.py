@@ -89,11 +89,11 @@ def serve(services: Services) -> None:
         signal.signal(number, lambda *_: sys.exit(0))
     daily = upkeep.Upkeep(services.database, services.artifacts, options, services.clock)
     daily.start()
-    server = make_server(services)
-    # What was loaded stays: to look through it for garbage takes some 0.15 s, in the middle of a request.
-    gc.collect()
-    gc.freeze()
     try:
+        server = make_server(services)
+        # What was loaded stays: to look through it for garbage takes some 0.15 s, in the middle of a request.
+        gc.collect()
+        gc.freeze()
         server.run()
     finally:
         daily.stop()
