@@ -17,7 +17,7 @@ venv: $(VENV)/.ready  ## the locked Python environment in .venv
 $(VENV)/.ready: requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-	$(UV) pip sync --quiet --compile-bytecode --python $(PY) --require-hashes requirements/dev.txt requirements/bootstrap.txt
+	$(UV) pip sync --quiet --python $(PY) --require-hashes requirements/dev.txt requirements/bootstrap.txt
 	$(UV) pip install --quiet --python $(PY) --no-deps --editable .
 	touch $@
 

@@ -33,7 +33,8 @@ def main(arguments: list[str]) -> int:
     if code := run_in_turn([[str(BIN / "serin"), "local", "prepare"]]):
         return code
     # The checks, which take all processors, come when the cluster no longer goes down and up.
-    others = [[*BESIDE, *tests, "tests/system"], [*BESIDE, sys.executable, "tools/check.py"]]
+    two = ["-n", "2", "--dist", "loadfile"]
+    others = [[*BESIDE, *tests, *two, "tests/system"], [*BESIDE, sys.executable, "tools/check.py"]]
     with tempfile.TemporaryFile("w+") as said, futures.ThreadPoolExecutor(1) as pool:
         beside = pool.submit(run_in_turn, others, said)
         codes = [run_in_turn([[*tests, "tests/cluster"]]), beside.result()]

@@ -62,18 +62,10 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def prepared() -> cluster.Cluster:
-    """Give the cluster with all that it starts from, whether it is up or not."""
+def local() -> cluster.Cluster:
     made = cluster.Cluster()
-    with made.progress.shown():
-        made.prepare()
+    made.up()
     return made
-
-
-@pytest.fixture(scope="module")
-def local(prepared: cluster.Cluster) -> cluster.Cluster:
-    prepared.up()
-    return prepared
 
 
 def kubectl(local: cluster.Cluster, *words: str, stdin: str | None = None) -> str:
@@ -159,41 +151,31 @@ def traces(place: layout.Layout) -> list[str]:
     return [*mounts, *links, *groups, *(rule for rule in rules if rule), *namespaces, *running]
 
 
-@pytest.mark.lifecycle
-def test_up_works_after_ups_that_were_killed_each_further_than_the_last(prepared: cluster.Cluster) -> None:
-    prepared.down()
-    for component in ("containerd", "kube-apiserver", "kube-proxy"):
-        with subprocess.Popen(UP, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
-            # Those that the killed one before left behind are taken down first, and are no sign of this one.
-            before = {process.pid for process in processes.read(prepared.layout)}
-            until(functools.partial(has_started, prepared, component, before))
-            killed.send_signal(signal.SIGKILL)
-
-    prepared.up()
-
-    assert prepared.is_up()
+def kill_up(local: cluster.Cluster, component: str) -> None:
+    """Begin `up`, and kill it as soon as it has started a component."""
+    with subprocess.Popen(UP, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
+        # Those that the killed one before left behind are taken down first, and are no sign of this one.
+        before = {process.pid for process in processes.read(local.layout)}
+        until(functools.partial(has_started, local, component, before))
+        killed.send_signal(signal.SIGKILL)
 
 
 @pytest.mark.lifecycle
-def test_down_leaves_nothing_and_up_brings_the_objects_back(local: cluster.Cluster) -> None:
-    kubectl(local, "create", "configmap", "kept", "-n", "default", "--dry-run=client", "-o", "name")
+def test_its_objects_outlive_a_component_that_dies_a_down_and_ups_that_are_killed(local: cluster.Cluster) -> None:
     kubectl(local, "apply", "-f", "-", stdin='{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}}')
-
-    local.down()
-    left = traces(local.layout)
-    local.up()
-
-    assert left == []
-    assert kubectl(local, "get", "configmap", "kept", "-o", "name") == "configmap/kept\n"
-    kubectl(local, "delete", "configmap", "kept")
-
-
-@pytest.mark.lifecycle
-def test_up_mends_a_cluster_whose_component_died(local: cluster.Cluster) -> None:
     scheduler = next(process for process in processes.read(local.layout) if process.name == "kube-scheduler")
     processes.stop([scheduler], seconds=5)
     assert not local.is_up()
 
-    local.up()
+    local.down()
+    assert traces(local.layout) == []
 
+    # Each gets further than the last, and finds what that one has left.
+    for component in ("containerd", "kube-apiserver", "kube-proxy"):
+        kill_up(local, component)
+        assert not local.is_up()
+
+    local.up()
     assert local.is_up()
+    assert kubectl(local, "get", "configmap", "kept", "-o", "name") == "configmap/kept\n"
+    kubectl(local, "delete", "configmap", "kept")

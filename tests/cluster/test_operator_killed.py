@@ -3,6 +3,7 @@
 Lost memory counts as well: a status that is gone or makes no sense is rebuilt from the children, never from the spec.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,30 +62,44 @@ MOMENTS = (
 
 
 def test_the_operator_is_killed_at_ten_moments_of_a_rollout(model: worlds.Model) -> None:
-    operator = operating.Operator(model.world)
+    """Beside it an object starts that was restored from Git in the middle of its canary: from its baseline."""
+    operator, restored = operating.Operator(model.world), worlds.Model(model.world, model.namespace, "restored")
     strategy = worlds.make_canary(staging={"duration": "3s"}, steps=STEPS, bake=f"{STEP_SECONDS}s")
     model.apply("1.0.0", strategy=strategy, analysis=QUICK)
     model.wait_stable("1.0.0")
 
-    with model.traffic(rate=50) as replay, recorder.Recorder(model) as record:
-        model.wait("requests", lambda _: len(replay.ledger) > 50)
+    with contextlib.ExitStack() as stack:
+        record = stack.enter_context(recorder.Recorder(model))
+        replays = [stack.enter_context(model.traffic(rate=50))]
+        model.wait("requests", lambda _: len(replays[0].ledger) > 50)
         model.apply("1.1.0")
+        also = stack.enter_context(recorder.Recorder(restored))
+        baseline = {"version": "1.0.0", "image": model.world.images["1.0.0"]}
+        restored.apply("1.1.0", baseline=baseline, strategy=strategy, analysis=QUICK)
         killed_at = set()
         for moment in MOMENTS:
             seen = model.wait(moment.name, functools.partial(moment.has_come, model), 60)
             operator.kill()
             killed_at.add(seen["weight"])
+            if len(replays) == 1 and restored.weight("a") == 100:
+                assert restored.status()["stable"]["version"] == "1.0.0"
+                replays.append(stack.enter_context(restored.traffic(rate=50)))
         model.wait_stable("1.1.0", 90)
+        restored.wait_stable("1.1.0", 90)
 
     assert killed_at == {0, 10, 25, 50, 100}, "it died at every weight"
-    assert worlds.describe_lost(replay.ledger) == []
+    assert [worlds.describe_lost(replay.ledger) for replay in replays] == [[], []]
+    assert replays[1].ledger.between()[0].version == "1.0.0"
     assert record.route_weights() == [0, 10, 25, 50, 100], record.tell()
+    assert also.route_weights() == [0, 10, 25, 50, 100], also.tell()
     shares = [step for step in record.steps() if step.weight]
     assert [step.weight for step in shares] == [10, 25, 50, 100], record.tell()
     for step in shares:
         assert step.duration >= timedelta(seconds=STEP_SECONDS), step
     for weight in (10, 25, 50):
         assert record.shown_seconds(weight) >= STEP_SECONDS
+    route = model.world.get("HTTPRoute", restored.namespace, restored.name) or {}
+    assert names.WITHDRAWN_ANNOTATION not in route["metadata"]
     model.wait("the old version's pods to go", lambda _: model.pods("1.0.0") == [], 30)
 
 
@@ -146,21 +161,3 @@ def test_a_status_that_is_lost_or_corrupt_is_rebuilt_and_promotes_nothing(models
         rebuilt = [step for step in record.steps() if step.weight]
         assert [step.weight for step in rebuilt] == [25, 50, 100], record.tell()
         assert rebuilt[0].duration >= timedelta(seconds=12)
-
-
-def test_an_object_restored_from_git_in_the_middle_of_a_canary_starts_from_its_baseline(model: worlds.Model) -> None:
-    baseline = {"version": "1.0.0", "image": model.world.images["1.0.0"]}
-    model.apply("1.1.0", baseline=baseline, analysis=QUICK, strategy=worlds.make_canary(steps=STEPS, bake="3s"))
-    with recorder.Recorder(model) as record:
-        model.wait("the baseline to serve", lambda _: model.weight("a") == 100, 60)
-        assert model.status()["stable"]["version"] == "1.0.0"
-        with model.traffic(rate=50) as replay:
-            model.wait_stable("1.1.0", 120)
-
-    assert record.route_weights() == [0, 10, 25, 50, 100]
-    first = replay.ledger.between()[0]
-    assert (first.version, first.failed) == ("1.0.0", False)
-    assert worlds.describe_lost(replay.ledger) == []
-    assert (
-        names.WITHDRAWN_ANNOTATION not in (model.world.get("HTTPRoute", model.namespace, model.name) or {})["metadata"]
-    )

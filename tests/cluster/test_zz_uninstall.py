@@ -1,23 +1,13 @@
 """Last of all: uninstalled, Serin leaves its definition and what serves, and nobody is kept from deleting anything."""
 
 import functools
-from collections.abc import Iterator
 
-import pytest
 import yaml
 
 from serin_demo import install
-from serin_local import progress
 from support import world as worlds
 
 KEPT = ("CustomResourceDefinition", "modeldeployments.serving.serin.dev")
-
-
-@pytest.fixture
-def reinstalled(world: worlds.World) -> Iterator[None]:
-    """Install Serin again afterwards, so that the tests can run once more."""
-    yield
-    install.install(world.where, world.parts, progress.Progress())
 
 
 def list_release(world: worlds.World) -> list[tuple[str, str, str]]:
@@ -27,7 +17,6 @@ def list_release(world: worlds.World) -> list[tuple[str, str, str]]:
     return [(m["kind"], m["metadata"].get("namespace", install.NAMESPACE), m["metadata"]["name"]) for m in made]
 
 
-@pytest.mark.usefixtures("reinstalled")
 def test_uninstalled_it_leaves_the_definition_and_what_serves_and_blocks_no_deletion(model: worlds.Model) -> None:
     world = model.world
     model.apply("1.0.0")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from serin_services.image import builds, layouts
+from serin_services.image import builds
 from serin_services.package import folder
 from support import packages
 
@@ -36,11 +36,6 @@ class Built:
 
     package: folder.Package
     image: builds.Image
-
-    def read_sizes(self) -> list[int]:
-        """Give the bytes of each layer, unpacked, the lowest first."""
-        with layouts.open_image(self.image.name, "buildah") as layout:
-            return [layer.size for layer in layout.read_manifest(layout.digest).layers]
 
 
 def build(family: str, root: Path, name: str = "") -> Built:

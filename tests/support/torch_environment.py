@@ -12,6 +12,6 @@ def ensure() -> Path:
 
 
 def make_environment() -> dict[str, str]:
-    """Let the environment's interpreter import this tree."""
+    """Let the environment's interpreter import this tree, and keep what it compiles: PyTorch is thousands of modules."""
     paths = [environments.ROOT / "operator", environments.ROOT / "services", environments.ROOT / "tests"]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONDONTWRITEBYTECODE": ""}

@@ -21,6 +21,9 @@ from support import corrupt
 
 Object = dict[str, Any]
 
+# Each look costs the API server, the database and the test some milliseconds of the same two cores.
+LOOK_SECONDS = 0.1
+
 KINDS = {
     "ModelDeployment": (f"/apis/{names.API_VERSION}", names.PLURAL),
     "Deployment": ("/apis/apps/v1", "deployments"),
@@ -254,7 +257,7 @@ class World:
             except api.ApiError as error:
                 seen = error
             assert time.monotonic() < deadline, f"not within {seconds} s: {what}; last seen: {seen}"
-            time.sleep(0.05)
+            time.sleep(LOOK_SECONDS)
 
     def hold(self, what: str, look: Callable[[], Any], holds: Callable[[Any], bool], seconds: float) -> None:
         """Watch for a while that something never stops holding."""
