@@ -3,14 +3,16 @@
 Prometheus is asked through the API server's proxy, so a cluster far away works like the one on this machine.
 """
 
+import contextlib
 import json
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import kubernetes
 import kubernetes.config
+import urllib3
 import urllib3.exceptions
 
 Json = dict[str, Any]
@@ -18,6 +20,8 @@ Json = dict[str, Any]
 FIELD_MANAGER = "serin-demo"
 # Long enough for a busy machine; whoever calls in a loop tries again.
 TIMEOUT_SECONDS = 10
+# The API server ends a watch by then; whoever follows begins again.
+WATCH_SECONDS = 300
 
 
 class ApiError(Exception):
@@ -57,6 +61,23 @@ class Api:
         """Read an object or a list; None when there is none."""
         return self._call("GET", path, query)
 
+    def watch(self, path: str, name: str) -> "Watch":
+        """Follow one object of a list's path.
+
+        Raises:
+            ApiError: there is nothing of this kind to follow, or the API server does not answer.
+        """
+        query = {"watch": "true", "fieldSelector": f"metadata.name={name}", "timeoutSeconds": str(WATCH_SECONDS)}
+        request = self._serialize("GET", path, query)
+        try:
+            response = self._client.call_api(*request, _request_timeout=(TIMEOUT_SECONDS, 2 * WATCH_SECONDS)).response
+        except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError) as error:
+            raise ApiError(f"GET {path}: the API server did not answer: {error}") from error
+        if response.status != 200:
+            response.close()
+            raise ApiError(f"GET {path}: {response.reason}", response.status)
+        return Watch(response)
+
     def apply(self, path: str, resource: Mapping[str, Any]) -> Json:
         """Make an object what it should be, by server-side apply, whether it exists or not."""
         content_type = {"Content-Type": "application/apply-patch+yaml"}
@@ -95,7 +116,23 @@ class Api:
         headers: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | str | None = None,
     ) -> Json | None:
-        request = self._client.param_serialize(
+        request = self._serialize(method, path, query, headers, body)
+        try:
+            response = self._client.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
+            content = response.read()
+        except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError) as error:
+            raise ApiError(f"{method} {path}: the API server did not answer: {error}") from error
+        return _decode(f"{method} {path}", response.status, content)
+
+    def _serialize(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | str | None = None,
+    ) -> tuple[Any, ...]:
+        serialized: tuple[Any, ...] = self._client.param_serialize(
             method,
             path,
             query_params=list(query.items()),
@@ -103,12 +140,27 @@ class Api:
             body=body,
             auth_settings=["BearerToken"],
         )
-        try:
-            response = self._client.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
-            content = response.read()
-        except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError) as error:
-            raise ApiError(f"{method} {path}: the API server did not answer: {error}") from error
-        return _decode(f"{method} {path}", response.status, content)
+        return serialized
+
+
+class Watch:
+    """What an object is now and after each change; empty when it is gone. It ends when the API server ends it."""
+
+    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[Json]:
+        with contextlib.closing(self._response), contextlib.suppress(urllib3.exceptions.HTTPError, OSError, ValueError):
+            for line in self._response:
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    return
+                yield event["object"] if event["type"] != "DELETED" else {}
+
+    def end(self) -> None:
+        """End it, for another thread that waits for the next change."""
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
+            self._response.shutdown()
 
 
 def _decode(request: str, status: int, content: bytes) -> Json | None:

@@ -54,10 +54,11 @@ def begin(state: State, target: Target, now: datetime, reason: Reason = Reason.S
     return enter(fresh, Phase.PENDING, now, reason, f"version {target.version} starts")
 
 
-# Of 100: what a version without pods keeps until the gateway has settled. Of 100 requests/s one is lost in that second.
+# Of 100: what a version without pods keeps until the gateway has settled. Of 100 requests/s three are lost in these 3 s.
 REMNANT = 1
-# A gateway was seen to need 0.1 to 0.4 s for what follows the loss of a version's last pod.
-SETTLING = timedelta(seconds=1)
+# A gateway was seen to need 0.1 to 0.4 s for what follows the loss of a version's last pod, and on a busy machine 1 s was once
+# too soon: that costs every request of up to 15 s, each second of waiting one request in a hundred.
+SETTLING = timedelta(seconds=3)
 
 
 def withdraw(state: State, observation: Observation) -> State:
