@@ -372,10 +372,10 @@ def test_a_version_that_lost_its_pods_keeps_a_remnant_until_the_gateway_has_sett
 
     lowered = decide(lost, pods=pods(v2=GONE)).state
     settling = decide(lowered, pods=pods(v2=GONE), now=120)
-    settled = decide(settling.state, pods=pods(v2=GONE), now=121)
+    settled = decide(settling.state, pods=pods(v2=GONE), now=123)
 
     assert (lowered.weight, lowered.since) == (1, None)
-    assert (settling.state.weight, settling.state.since, settling.next_check) == (1, at(120), seconds(1))
+    assert (settling.state.weight, settling.state.since, settling.next_check) == (1, at(120), seconds(3))
     assert settled.state.weight == 0
 
 
@@ -384,7 +384,7 @@ def test_a_remnant_waits_for_the_route_that_carries_it() -> None:
 
     waiting = decide(remnant, pods=pods(v2=GONE), route=Route(), now=500)
 
-    assert (waiting.state.weight, waiting.next_check) == (1, seconds(1))
+    assert (waiting.state.weight, waiting.next_check) == (1, seconds(3))
 
 
 @pytest.mark.parametrize(
