@@ -32,7 +32,7 @@ def wait_shown(model: worlds.Model, record: recorder.Recorder, weight: int) -> N
 def test_the_spec_moves_on_in_the_middle_of_a_canary(models: dict[str, worlds.Model]) -> None:
     third, revert, late = models["third"], models["revert"], models["late"]
     with contextlib.ExitStack() as stack:
-        replays = {name: stack.enter_context(model.traffic(rate=60)) for name, model in models.items()}
+        replays = {name: stack.enter_context(model.traffic(rate=40)) for name, model in models.items()}
         records = {name: stack.enter_context(recorder.Recorder(model)) for name, model in models.items()}
         for model in models.values():
             model.apply("1.1.0")

@@ -153,6 +153,7 @@ class StoreLaws:
         with pytest.raises(errors.TooLargeError, match=f"larger than {size - 1:,} bytes"):
             kept.put(new_place(), LARGE, digest_of(*LARGE), size - 1)
         assert shelf.files() == before
+        assert shelf.unfinished() == 0
         assert kept.put(new_place(), LARGE, digest_of(*LARGE), size).size == size
 
     @ENCRYPTION
@@ -168,6 +169,8 @@ class StoreLaws:
         (stored,) = {put.result() for put in puts}
         assert read(kept, stored.key) == b"".join(LARGE[:9])
         assert shelf.files(place) == [shelf.root / stored.key]
+        # Of six uploads of one name a server may keep one that it has answered twice; whatever it is, upkeep removes it.
+        shelf.unfinished()
         assert shelf.unfinished() == 0
 
     @ENCRYPTION
