@@ -19,7 +19,9 @@ from serin_services.package import errors, folder
 
 TYPE = "cosign container image signature"
 ANNOTATION = "dev.cosignproject.cosign/signature"
-KIND = "dev.cosignproject.cosign/sigs"
+# How the entries of a layout's index say what they are: cosign looks for the image and its signatures by these alone.
+IMAGE_KIND = "dev.cosignproject.cosign/image"
+SIGNATURES_KIND = "dev.cosignproject.cosign/sigs"
 ALGORITHM = ec.ECDSA(hashes.SHA256())
 
 
@@ -101,18 +103,24 @@ def wrong_kind(path: Path) -> errors.PackageError:
 
 
 def add_to_layout(root: Path, digest: str, payload: bytes, signature: str) -> None:
-    """Put a signature into a layout folder, where `cosign load` and `serin verify` find it."""
-    layer = write_blob(root, payload, layouts.SIGNATURE_TYPE) | {"annotations": {ANNOTATION: signature}}
-    rootfs = {"type": "layers", "diff_ids": [layer["digest"]]}
-    config = write_blob(root, dump({"architecture": "", "os": "", "config": {}, "rootfs": rootfs}), layouts.CONFIG_TYPE)
-    manifest = {"schemaVersion": 2, "mediaType": layouts.MANIFEST_TYPE, "config": config, "layers": [layer]}
-    entry = write_blob(root, dump(manifest), layouts.MANIFEST_TYPE)
-    name = digest.replace(":", "-") + ".sig"
-    entry["annotations"] = {"kind": KIND, "org.opencontainers.image.ref.name": name}
+    """Put a signature into a layout folder, where `cosign verify --local-image`, `cosign load` and `serin verify` find it.
+
+    Beside those that are there: cosign reads one image of signatures, each a layer.
+    """
     index = json.loads((root / "index.json").read_bytes())
-    if all(other["digest"] != entry["digest"] for other in index["manifests"]):
-        index["manifests"].append(entry)
-        (root / "index.json").write_bytes(dump(index))
+    name = {"kind": SIGNATURES_KIND, "org.opencontainers.image.ref.name": digest.replace(":", "-") + ".sig"}
+    before = next((entry for entry in index["manifests"] if entry.get("annotations") == name), None)
+    layers = json.loads((root / layouts.blob_path(before["digest"])).read_bytes())["layers"] if before else []
+    layers.append(write_blob(root, payload, layouts.SIGNATURE_TYPE) | {"annotations": {ANNOTATION: signature}})
+    rootfs = {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]}
+    config = write_blob(root, dump({"architecture": "", "os": "", "config": {}, "rootfs": rootfs}), layouts.CONFIG_TYPE)
+    manifest = {"schemaVersion": 2, "mediaType": layouts.MANIFEST_TYPE, "config": config, "layers": layers}
+    signatures = write_blob(root, dump(manifest), layouts.MANIFEST_TYPE) | {"annotations": name}
+    for entry in index["manifests"]:
+        if entry["digest"] == digest:
+            entry["annotations"] = {**entry.get("annotations", {}), "kind": IMAGE_KIND}
+    index["manifests"] = [*(entry for entry in index["manifests"] if entry is not before), signatures]
+    (root / "index.json").write_bytes(dump(index))
 
 
 def write_blob(root: Path, content: bytes, media_type: str) -> dict[str, Any]:

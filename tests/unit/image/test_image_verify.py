@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from serin_services.image import builds, cli, sbom
+from serin_services.image import layouts as oci
 from serin_services.package import folder
 from support import layouts
 
@@ -236,6 +237,18 @@ def test_signing_twice_leaves_both_signatures(layout: Path, keys: Path) -> None:
 
     assert run("verify", layout, "--key", keys / "ours.pub").exit_code == 0
     assert run("verify", layout, "--key", keys / "others.pub").exit_code == 0
+
+
+def test_a_signed_layout_has_one_image_and_one_of_signatures_as_cosign_looks_for_them(layout: Path, keys: Path) -> None:
+    for name in ("others", "ours"):
+        run("sign", layout, "--key", keys / f"{name}.pem")
+
+    entries = json.loads((layout / "index.json").read_text())["manifests"]
+    signed = json.loads((layout / oci.blob_path(entries[1]["digest"])).read_text())
+
+    kinds = [entry["annotations"]["kind"] for entry in entries]
+    assert kinds == ["dev.cosignproject.cosign/image", "dev.cosignproject.cosign/sigs"]
+    assert len({layer["annotations"]["dev.cosignproject.cosign/signature"] for layer in signed["layers"]}) == 2
 
 
 def test_a_signature_may_lie_apart(intact: Path, keys: Path, tmp_path: Path) -> None:
