@@ -1,14 +1,18 @@
 """LightGBM: text, computed in float64."""
 
+import re
 from types import ModuleType
 from typing import Any
 
-from serin_services.package import manifest
+from serin_services.package import errors, manifest
 from serin_services.package.families import base
 
 TASKS: dict[str, manifest.Task] = {"binary": "binary", "multiclass": "multiclass", "multiclassova": "multiclass"}
 # The objective stands in the header, before the first tree.
 HEADER_BYTES = 65536
+LINE_END = re.compile(r"\r\n|\n|\r")
+# The list of the parameters that the model was trained with follows the trees.
+PARAMETERS, END, PARAMETER = "parameters:", "end of parameters", re.compile(r"\[[^:]+: .*\]")
 
 
 def recognise(head: bytes) -> bool:
@@ -23,9 +27,45 @@ def read_objective(artifact: bytes) -> list[str]:
     return next(given, []) or ["regression"]
 
 
+def check_parameters(text: str) -> None:
+    """Refuse a list of parameters that LightGBM would read past its end.
+
+    LightGBM 4.7 takes the second half of each line without looking whether there is one: what comes of that depends on what
+    else lies in memory, so opening the model elsewhere first does not show it.
+
+    Raises:
+        errors.PackageError: a line is no parameter, or the list does not end.
+    """
+    if "\0" in text:
+        raise broken(f"line {text[: text.index(chr(0))].count(chr(10)) + 1}", "text", "a NUL")
+    # The trees before it may be hundreds of megabytes.
+    start = text.find(PARAMETERS)
+    if start < 0:
+        return
+    start = max(text.rfind("\n", 0, start), text.rfind("\r", 0, start)) + 1
+    inside = False
+    for number, line in enumerate(LINE_END.split(text[start:]), 1 + len(LINE_END.findall(text, 0, start))):
+        if line in (PARAMETERS, END):
+            inside = line == PARAMETERS
+        elif inside and line and not PARAMETER.fullmatch(line):
+            raise broken(f"line {number}", "a parameter as [name: value]", repr(line[:80]))
+    if inside:
+        raise broken("at its end", repr(END), "nothing more")
+
+
+def broken(where: str, expected: str, came: str) -> errors.PackageError:
+    """Say what is wrong with the text."""
+    return errors.PackageError(
+        "ModelInvalid",
+        f"LightGBM text, {where}: expected {expected}, got {came}; the file is broken: save the model again",
+    )
+
+
 def open_model(library: ModuleType, artifact: bytes) -> base.OpenModel:
     """Open a text model."""
-    booster = library.Booster(model_str=artifact.decode())
+    text = artifact.decode()
+    check_parameters(text)
+    booster = library.Booster(model_str=text)
     task = TASKS.get(read_objective(artifact)[0], "regression")
     width = int(booster.num_feature())
     float64: tuple[manifest.DataType, ...] = ("float64",)
