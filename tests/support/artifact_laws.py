@@ -169,7 +169,7 @@ class StoreLaws:
         (stored,) = {put.result() for put in puts}
         assert read(kept, stored.key) == b"".join(LARGE[:9])
         assert shelf.files(place) == [shelf.root / stored.key]
-        # Of six uploads of one name a server may keep one that it has answered twice; whatever it is, upkeep removes it.
+        # A server once kept one of six uploads of one name, for no reason that was found; upkeep removes it.
         shelf.unfinished()
         assert shelf.unfinished() == 0
 
