@@ -16,6 +16,8 @@ import urllib3
 import urllib3.exceptions
 
 Json = dict[str, Any]
+Words = Mapping[str, str]
+Body = Mapping[str, Any] | str | None
 
 FIELD_MANAGER = "serin-demo"
 # Long enough for a busy machine; whoever calls in a loop tries again.
@@ -68,11 +70,9 @@ class Api:
             ApiError: there is nothing of this kind to follow, or the API server does not answer.
         """
         query = {"watch": "true", "fieldSelector": f"metadata.name={name}", "timeoutSeconds": str(WATCH_SECONDS)}
-        request = self._serialize("GET", path, query)
-        try:
+        request = self._serialize("GET", path, query, {}, None)
+        with _answering(f"GET {path}"):
             response = self._client.call_api(*request, _request_timeout=(TIMEOUT_SECONDS, 2 * WATCH_SECONDS)).response
-        except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError) as error:
-            raise ApiError(f"GET {path}: the API server did not answer: {error}") from error
         if response.status != 200:
             response.close()
             raise ApiError(f"GET {path}: {response.reason}", response.status)
@@ -109,34 +109,20 @@ class Api:
         return answer
 
     def _call(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | str | None = None,
+        self, method: str, path: str, query: Words, headers: Words | None = None, body: Body = None
     ) -> Json | None:
-        request = self._serialize(method, path, query, headers, body)
-        try:
+        request = self._serialize(method, path, query, headers or {}, body)
+        with _answering(f"{method} {path}"):
             response = self._client.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
             content = response.read()
-        except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError) as error:
-            raise ApiError(f"{method} {path}: the API server did not answer: {error}") from error
         return _decode(f"{method} {path}", response.status, content)
 
-    def _serialize(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | str | None = None,
-    ) -> tuple[Any, ...]:
+    def _serialize(self, method: str, path: str, query: Words, headers: Words, body: Body) -> tuple[Any, ...]:
         serialized: tuple[Any, ...] = self._client.param_serialize(
             method,
             path,
             query_params=list(query.items()),
-            header_params={"Accept": "application/json", **(headers or {})},
+            header_params={"Accept": "application/json", **headers},
             body=body,
             auth_settings=["BearerToken"],
         )
@@ -161,6 +147,15 @@ class Watch:
         """End it, for another thread that waits for the next change."""
         with contextlib.suppress(OSError, ValueError, RuntimeError):
             self._response.shutdown()
+
+
+@contextlib.contextmanager
+def _answering(request: str) -> Iterator[None]:
+    """Say of a request that got no answer, or not all of one, which it was."""
+    try:
+        yield
+    except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError) as error:
+        raise ApiError(f"{request}: the API server did not answer: {error}") from error
 
 
 def _decode(request: str, status: int, content: bytes) -> Json | None:

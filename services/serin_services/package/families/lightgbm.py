@@ -36,8 +36,9 @@ def check_parameters(text: str) -> None:
     Raises:
         errors.PackageError: a line is no parameter, or the list does not end.
     """
-    if "\0" in text:
-        raise broken(f"line {text[: text.index(chr(0))].count(chr(10)) + 1}", "text", "a NUL")
+    if (nul := text.find("\0")) >= 0:
+        number = 1 + text.count("\n", 0, nul)
+        raise broken(f"line {number}", "text", "a NUL")
     # The trees before it may be hundreds of megabytes.
     start = text.find(PARAMETERS)
     if start < 0:
