@@ -38,16 +38,18 @@ class Admission:
         Raises:
             schema.Limit: 429 or RESOURCE_EXHAUSTED.
         """
-        if len(self._waiting) >= self._most:
-            raise busy(f"{len(self._waiting)} requests wait")
+        # A copy, which is one step of the interpreter: a thread may take one away at any moment.
+        since = list(self._waiting.values())
+        if len(since) >= self._most:
+            raise busy(f"{len(since)} requests wait")
         waited = time.thread_time() - self._pulse - PULSE_SECONDS
-        if self._waiting:
-            waited = max(waited, time.monotonic() - next(iter(self._waiting.values())))
+        if since:
+            waited = max(waited, time.monotonic() - since[0])
         if waited > self._patience:
             raise busy(f"requests wait for {waited:.1f} s")
 
     def enter(self) -> Callable[[], object]:
-        """Count a request that waits from now on; gives what to call, on the event loop, when it waits no more.
+        """Count a request that waits from now on; gives what to call, on any thread, when it waits no more.
 
         Raises:
             schema.Limit: 429 or RESOURCE_EXHAUSTED.

@@ -1,7 +1,7 @@
 """The outputs of an answer by name, as both protocols give them."""
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,17 +19,33 @@ LABEL, CONFIDENCE = "label", "confidence"
 class Texts:
     """One of a few texts for each row, by its number; there are two forms of each, plain and behind its length."""
 
-    plain: tuple[bytes, ...]
-    framed: tuple[bytes, ...]
-    chosen: list[int]
+    plain: schema.Array
+    framed: schema.Array
+    # For one row a list and for more an array, as the answer has it.
+    chosen: list[int] | schema.Array
 
     def listed(self) -> list[bytes]:
         """Give each row's text."""
-        return [self.plain[index] for index in self.chosen]
+        return pick(self.plain, self.chosen)
 
     def packed(self) -> bytes:
         """Give each row's text behind its length in four bytes."""
-        return b"".join([self.framed[index] for index in self.chosen])
+        return b"".join(pick(self.framed, self.chosen))
+
+
+def pick(texts: schema.Array, chosen: list[int] | schema.Array) -> list[bytes]:
+    """Give the texts of these numbers: one by one for a list, and in half the time for an array."""
+    if isinstance(chosen, list):
+        return [texts[index] for index in chosen]
+    picked: list[bytes] = texts.take(chosen).tolist()
+    return picked
+
+
+def make_texts(texts: Sequence[bytes]) -> schema.Array:
+    """Make an array of texts of any lengths; numpy's own of bytes cut zeros off their ends."""
+    made: schema.Array = np.empty(len(texts), dtype=object)
+    made[:] = texts
+    return made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +64,11 @@ class Outputs:
     def __init__(self, document: manifest.Manifest) -> None:
         outputs = [make_output(index, tensor) for index, tensor in enumerate(document.outputs)]
         if document.classes:
-            labels = tuple(label.encode() for label in document.classes)
-            frames = tuple(len(label).to_bytes(4, "little") + label for label in labels)
+            labels = [label.encode() for label in document.classes]
+            plain = make_texts(labels)
+            framed = make_texts([len(label).to_bytes(4, "little") + label for label in labels])
             outputs = [
-                Output(
-                    LABEL, datatypes.TEXT, (manifest.ANY,), lambda answer: Texts(labels, frames, answer.listed()[0])
-                ),
+                Output(LABEL, datatypes.TEXT, (manifest.ANY,), lambda answer: Texts(plain, framed, answer.chosen)),
                 Output(CONFIDENCE, "FP32", (manifest.ANY,), lambda answer: np.asarray(answer.confidences, np.float32)),
                 *(output for output in outputs if output.name not in {LABEL, CONFIDENCE}),
             ]

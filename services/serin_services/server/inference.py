@@ -132,7 +132,8 @@ class Inference:
         loop = asyncio.get_running_loop()
 
         def work() -> tuple[schema.Array, ...]:
-            loop.call_soon_threadsafe(begin)
+            # Here and not on the event loop, which would have to be woken for it while the model wants the processor.
+            begin()
             return self._predict(*inputs)
 
         answer = loop.run_in_executor(self._pool, work)

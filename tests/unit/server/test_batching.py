@@ -1,9 +1,12 @@
 """Requests predicted together: which stand in a batch, whose result is whose, and when it is worth it."""
 
 import asyncio
+import math
+import queue
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 
 import numpy as np
@@ -282,6 +285,26 @@ async def test_a_server_that_was_kept_from_running_refuses_nothing() -> None:
 
     door.check()
     beating.cancel()
+
+
+def test_a_thread_may_say_at_any_moment_that_a_request_waits_no_more() -> None:
+    door = admission.Admission(most=1 << 20, patience=math.inf)
+    begun: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+    taking = threading.Thread(target=lambda: [begin() for begin in iter(begun.get, None)])
+    interval = sys.getswitchinterval()
+    # Threads take turns as often as they can, so that one of some thousand looks falls between two of the other's steps.
+    sys.setswitchinterval(1e-6)
+    taking.start()
+    try:
+        for _ in range(10_000):
+            for begin in [door.enter() for _ in range(4)]:
+                begun.put(begin)
+            for _ in range(4):
+                door.check()
+    finally:
+        begun.put(None)
+        taking.join()
+        sys.setswitchinterval(interval)
 
 
 class Mixing:
