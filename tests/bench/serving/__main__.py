@@ -68,7 +68,15 @@ def make_plan(options: argparse.Namespace) -> campaign.Plan:
     kinds = tuple(kind for kind in models.KINDS if not options.models or kind.name in options.models.split(","))
     if options.quick:
         return campaign.Plan(
-            chosen, kinds, rounds=1, seconds=1.0, open_seconds=2.0, soak_seconds=30.0, overload_seconds=10.0
+            chosen,
+            kinds,
+            rounds=1,
+            seconds=1.0,
+            open_seconds=2.0,
+            turns=1,
+            steady_seconds=5.0,
+            soak_seconds=30.0,
+            overload_seconds=10.0,
         )
     return campaign.Plan(chosen, kinds, options.rounds)
 

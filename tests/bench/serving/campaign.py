@@ -4,9 +4,8 @@ Rounds alternate between the peers, so that a slow minute of the machine falls o
 """
 
 import http.client
-import json
+import statistics
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,12 @@ import psutil
 from serin_local import errors
 from serin_services.package import errors as package_errors
 
-from . import environments, images, loads, measure, models, peers, processes, results
+from . import bare, environments, images, loads, measure, models, peers, processes, results, targets
 
 # What a server that fails may raise here; it is noted, and the others are measured.
 FAILURES = (processes.NotServedError, OSError, psutil.Error, http.client.HTTPException, LookupError, ValueError)
 # The model of the soak and the overload.
 STRESSED = "xgboost"
-STALL_SECONDS = 5
 LIBRARY_ROWS = (1, 8, 64, 1024)
 
 
@@ -36,6 +34,8 @@ class Plan:
     rounds: int = 3
     seconds: float = 2.0
     open_seconds: float = 5.0
+    turns: int = 5
+    steady_seconds: float = 30.0
     soak_seconds: float = 300.0
     overload_seconds: float = 60.0
 
@@ -63,40 +63,24 @@ class Campaign:
         made = [models.package(kind, artifacts, self.scratch) for kind in self.plan.kinds]
         for model in made:
             for _ in range(self.plan.rounds):
-                self.measure_stalls()
                 self.expected = self.measure_library(model)
                 for peer in self.plan.peers:
                     if model.kind.name in peer.asked:
                         yield from self.measure_peer(peer, model)
         self.measure_images(artifacts)
-        if stressed := [model for model in made if model.package and model.kind.name == STRESSED]:
+        stressed = [model for model in made if model.package and model.kind.name == STRESSED]
+        if stressed and peers.PEERS[0] in self.plan.peers:
             try:
                 yield from self.stress(stressed[0])
             except FAILURES as error:
                 self.miss("soak and overload", str(error) or type(error).__name__)
 
-    def measure_stalls(self) -> None:
-        """See how often the machine itself stands still while both the servers' core and the generator's are busy."""
-        script = [sys.executable, str(environments.APPS / "stalls.py"), str(STALL_SECONDS)]
-        cores = {"servers'": processes.SERVER_CORE, "generator's": processes.CLIENT_CORE}
-        running = {
-            name: subprocess.Popen(["taskset", "-c", str(core), *script], stdout=subprocess.PIPE)
-            for name, core in cores.items()
-        }
-        for name, process in running.items():
-            self.seen.stalls.setdefault(name, []).append(json.loads(process.communicate()[0]))
-
     def measure_library(self, model: models.Model) -> models.Array:
-        """Time the bare calls on the servers' core, and give what the library answers."""
-        forms = {model.kind.family: model.artifact, **({"onnx": model.onnx} if model.onnx else {})}
-        rows = [str(count) for count in LIBRARY_ROWS if count <= model.kind.most_rows]
+        """Time the bare calls, and give what the library answers."""
         answers = self.scratch / f"{model.kind.name}.npy"
-        pairs = ",".join(f"{form}={path}" for form, path in forms.items())
-        pinned = ("taskset", "-c", str(processes.SERVER_CORE), "env", "OMP_NUM_THREADS=1")
-        inputs = str(model.folder / model.kind.inputs)
-        script = str(environments.APPS / "library.py")
-        printed = environments.run(*pinned, sys.executable, script, inputs, pairs, ",".join(rows), str(answers))
-        self.seen.add_library(model.kind.name, json.loads(printed))
+        rows = [count for count in LIBRARY_ROWS if count <= model.kind.most_rows]
+        with bare.open_library(model, rows, answers) as time:
+            self.seen.add_library(model.kind.name, time())
         expected: models.Array = np.load(answers)
         return expected
 
@@ -110,32 +94,49 @@ class Campaign:
         if key in self.seen.missing:
             return
         try:
-            environment = self.workshop.environment(peer.lock.replace("$family", model.kind.family))
+            environment = self.environment(peer, model)
             with processes.start(peer, model, environment, self.scratch / peer.name.replace(" ", "-")) as server:
                 self.seen.ready.setdefault(key, []).append(server.ready_seconds)
                 for dialect in peer.asked[model.kind.name]:
                     asking = measure.Asking(peer.name, dialect, model, server)
-                    yield from self.measure_dialect(asking)
+                    yield from self.measure_dialect(asking, predicts=peer.predicts)
         except (errors.ClusterError, *FAILURES) as error:
             self.miss(key, str(error) or type(error).__name__)
 
-    def measure_dialect(self, asking: measure.Asking) -> Iterator[measure.Window]:
+    def environment(self, peer: peers.Peer, model: models.Model) -> Path:
+        """Where a peer's programs are."""
+        if not peer.lock:
+            return self.workshop.control()
+        return self.workshop.environment(peer.lock.replace("$family", model.kind.family))
+
+    def measure_dialect(self, asking: measure.Asking, *, predicts: bool) -> Iterator[measure.Window]:
         """The closed loops, and the open one at half of the capacity that they have shown so far."""
         name = asking.dialect.name
         key = f"{asking.peer}, {name}/{asking.model.kind.name}"
         if key in self.seen.missing:
             return
         try:
-            # The bare server answers nothing that could be compared.
-            if asking.peer != "bare grpcio":
+            if predicts:
                 asking.check(2, self.expected)
             yield from self.windows(asking, self.closed_loads(asking.model.kind))
+            if (asking.peer, name) in targets.SHARED and asking.model.kind.name in targets.TREES:
+                yield from self.take_turns(asking)
             capacity = self.seen.capacity(asking.peer, name, asking.model.kind.name)
             if capacity:
                 half = loads.HALF.shortened(self.plan.open_seconds)
                 yield from self.windows(asking, [half], capacity)
         except FAILURES as error:
             self.miss(key, str(error) or type(error).__name__)
+
+    def take_turns(self, asking: measure.Asking) -> Iterator[measure.Window]:
+        """Ask for the largest requests in turn with the bare call: the machine's speed changes from second to second."""
+        key = f"{asking.peer}, {asking.dialect.name}/{asking.model.kind.name}"
+        with bare.open_library(asking.model, [loads.TURN.rows], self.scratch / "answers.npy") as time:
+            for _ in range(self.plan.turns):
+                call = min(by_rows[str(loads.TURN.rows)] for by_rows in time().values())
+                for window in self.windows(asking, [loads.TURN]):
+                    self.seen.shares.setdefault(key, []).append(window.per_second * call / 1e6)
+                    yield window
 
     def closed_loads(self, kind: models.Kind) -> list[loads.Load]:
         """The closed loops that a model is asked in, with windows that a slow model answers often enough in."""
@@ -170,13 +171,11 @@ class Campaign:
     def stress(self, model: models.Model) -> Iterator[measure.Window]:
         """Serin for minutes at 80 % of what it can, for a minute at twice that, and at half of it at once after."""
         peer = peers.PEERS[0]
-        dialect = peer.asked[model.kind.name][0]
-        capacity = self.seen.capacity(peer.name, dialect.name, model.kind.name)
-        if not capacity:
-            return
-        environment = self.workshop.environment(peer.lock.replace("$family", model.kind.family))
-        with processes.start(peer, model, environment, self.scratch / "stress") as server:
-            asking = measure.Asking(peer.name, dialect, model, server)
+        with processes.start(peer, model, self.environment(peer, model), self.scratch / "stress") as server:
+            asking = measure.Asking(peer.name, peer.asked[model.kind.name][0], model, server)
+            steady = list(self.windows(asking, [loads.STEADY.lasting(self.plan.steady_seconds)]))
+            yield from steady
+            capacity = statistics.median(window.per_second for window in steady)
             soak = loads.SOAK.lasting(self.plan.soak_seconds)
             for window in measure.run(asking, soak, self.generator, self.scratch, capacity * soak.share):
                 self.seen.soak.append(window)

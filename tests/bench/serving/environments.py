@@ -1,7 +1,6 @@
 """What the benchmark runs with, made once and kept by content: an environment for each lock, the generator, the models."""
 
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from serin_local import layout, progress, store
 
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
-APPS, GENERATOR = HERE / "apps", HERE / "load"
+APPS, GENERATOR, CONTROL = HERE / "apps", HERE / "load", HERE / "control"
 UV_ADVICE = "check the network and the disk; `uv` says above what it could not install; then run it again"
 GO_ADVICE = "check that Go is installed (`go version`) and reaches its modules (`go env GOPROXY`); then run it again"
 TRAIN_ADVICE = "the end of its output says what is wrong with tests/bench/serving/apps/train.py"
@@ -52,14 +51,21 @@ class Workshop:
 
     def generator(self) -> Path:
         """The load generator, built from its pinned modules. Raises `ClusterError` when go fails."""
+        return self._build("build the load generator", GENERATOR) / "bin" / "load"
 
+    def control(self) -> Path:
+        """The folder of the control, as an environment has its programs. Raises `ClusterError` when go fails."""
+        return self._build("build the control", CONTROL)
+
+    def _build(self, step: str, source: Path) -> Path:
         def make(draft: Path) -> None:
-            step = "build the load generator"
-            argv = ["go", "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", str(draft / "load"), "."]
+            argv = ["go", "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w"]
+            argv += ["-o", str(draft / "bin" / source.name), "."]
             with self.said.step(step):
-                store.execute(self.home, step, argv, GO_ADVICE, cwd=GENERATOR, env={**os.environ, "CGO_ENABLED": "0"})
+                store.execute(self.home, step, argv, GO_ADVICE, cwd=source, env={**os.environ, "CGO_ENABLED": "0"})
 
-        return store.ensure(self.home, "bench-load", store.make_key_of_files(GENERATOR.iterdir()), make) / "load"
+        key = store.make_key_of_files(source.iterdir(), "bin")
+        return store.ensure(self.home, f"bench-{source.name}", key, make)
 
     def artifacts(self) -> Path:
         """The folder of trained models and sample inputs. Raises `ClusterError` when they cannot be made."""
@@ -76,8 +82,3 @@ class Workshop:
 def open_workshop() -> Workshop:
     """The workshop of this user."""
     return Workshop(layout.default(), progress.Progress())
-
-
-def run(*argv: str) -> str:
-    """Run a short command of the benchmark and give what it printed."""
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout

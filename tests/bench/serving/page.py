@@ -1,6 +1,5 @@
 """Writes the section of docs/benchmarks.md: what was asked, met or not, and every table behind it."""
 
-import statistics
 from collections.abc import Sequence
 
 from support import report
@@ -37,11 +36,6 @@ def describe_run(seen: Results) -> list[str]:
     said = [f"This run: {seen.plan}."]
     if seen.windows:
         said.append(f"The generator used at most {max(window.generator for window in seen.windows):.0%} of its core.")
-    said += [
-        f"The machine itself stood still for {statistics.mean(one['share'] for one in found):.2%} of the time on the "
-        f"{name} core, {max(one['longest'] for one in found):.1f} ms at most."
-        for name, found in seen.stalls.items()
-    ]
     calls = {rows: seen.library_call("network", rows) for rows in (1, 8, 64)}
     by_row = [f"{micros / rows / 1000:.2f} ms a row by {rows}" for rows, micros in calls.items() if micros is not None]
     if by_row:

@@ -22,7 +22,7 @@ COMMON = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ORT_DISABLE_TELE
 
 @dataclass(frozen=True)
 class Peer:
-    """One server of one kind of set-up."""
+    """One server of one kind of set-up; one without a lock is the control, built here."""
 
     name: str
     lock: str
@@ -33,6 +33,8 @@ class Peer:
     settings: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+    # Whether its answers are predictions, which are held against the library's.
+    predicts: bool = True
 
 
 @dataclass(frozen=True)
@@ -150,5 +152,13 @@ PEERS = (
         "bare grpcio", "server-xgboost", ("$bin/python", "$apps/bare_grpc.py"), "",
         {"xgboost": (dialects.OIP_GRPC,)}, {"BENCH_GRPC_PORT": "$grpc"},
         note="a synchronous grpcio server that reads nothing and answers 64 bytes: gRPC's own cost in Python",
+        predicts=False,
+    ),
+    Peer(
+        "control", "", ("$bin/control", "-address", "127.0.0.1:$http"), "/",
+        {"xgboost": (dialects.FASTAPI_JSON,)},
+        note="one loop over epoll in Go that keeps the processor busy for 75 µs a request, about as long as Serin, and "
+        "has nothing to wait for: what is slow there is the machine",
+        predicts=False,
     ),
 )  # fmt: skip

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,14 +42,20 @@ class Server:
         return [self.process, *self.process.children(recursive=True)]
 
     def cpu_seconds(self) -> float:
-        """User and system time of the tree so far."""
-        return sum(times.user + times.system for times in (process.cpu_times() for process in self.tree()))
+        """User and system time of the tree so far; a process that has ended counts with the one that started it."""
+        return sum(self.of_each(lambda process: sum(process.cpu_times()[:4])))
 
     def memory(self) -> float:
         """Resident memory in MB; what several processes share counts once among them (PSS)."""
-        tree = self.tree()
-        resident = tree[0].memory_info().rss if len(tree) == 1 else sum(p.memory_full_info().pss for p in tree)
-        return resident / 1e6
+        if not self.process.children():
+            return float(self.process.memory_info().rss) / 1e6
+        return sum(self.of_each(lambda process: process.memory_full_info().pss)) / 1e6
+
+    def of_each(self, read: Callable[[psutil.Process], float]) -> Iterator[float]:
+        """Read a figure of each process of the tree; one may end while it is looked at."""
+        for process in self.tree():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                yield read(process)
 
     def tail(self) -> str:
         """The end of what the server wrote."""

@@ -24,8 +24,8 @@ class Results:
     images: dict[str, float] = dataclasses.field(default_factory=dict)
     # Why something has no figures, by peer and model.
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
-    # Of each round and core: the share of time in which the machine stood still, and for how many ms at most.
-    stalls: dict[str, list[dict[str, float]]] = dataclasses.field(default_factory=dict)
+    # Rows per second of the largest requests as a share of the bare call's right before, by peer, dialect and model.
+    shares: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     # How long it was measured, in words.
     plan: str = ""
 
@@ -66,6 +66,11 @@ class Results:
         """Microseconds of the fastest bare call of any form."""
         found = (self.form_call(model, form, rows) for form in self.library.get(model, {}))
         return min((value for value in found if value is not None), default=None)
+
+    def row_share(self, peer: str, dialect: str, model: str) -> float | None:
+        """The median share of the bare call's rows per second."""
+        found = self.shares.get(f"{peer}, {dialect}/{model}")
+        return statistics.median(found) if found else None
 
     def asked(self, model: str) -> list[tuple[str, str]]:
         """The peers and dialects of a model in the order in which they were first measured."""

@@ -6,7 +6,7 @@ import pytest
 
 from bench.serving import loads, measure, models, peers, results, tables, targets
 
-SIXTEEN, LARGE = loads.SIXTEEN, loads.LARGE
+SIXTEEN = loads.SIXTEEN
 
 
 def make_window(peer: str, dialect: str = "HTTP JSON", load: loads.Load = SIXTEEN, **figures: float) -> measure.Window:
@@ -59,20 +59,42 @@ def find(words: str) -> targets.Target:
             id="one slow round does not count",
         ),
         pytest.param(
-            "1,024 rows by gRPC",
-            [make_window("Serin", "gRPC", LARGE, per_second=400)],
-            "80 %",
-            True,
-            id="rows per second are a share of the fastest bare call's",
+            "the control, open loop at half capacity",
+            [make_window("control", load=loads.HALF, p99=4)],
+            "4.00 ms",
+            None,
+            id="a figure to read others by has no verdict",
         ),
     ],
 )
 def test_a_target_is_computed_from_the_windows(
     words: str, windows: list[measure.Window], measured: str, met: bool | None
 ) -> None:
-    bare = {"xgboost": {"xgboost": {"1024": [9000.0, 2000.0, 1900.0]}, "onnx": {"1024": [7000.0]}}}
-    figure = find(words).figure(results.Results(windows, library=bare))
+    figure = find(words).figure(results.Results(windows))
     assert (figure.measured, figure.met) == (measured, met)
+
+
+def test_a_share_of_the_bare_call_is_the_median_of_all_turns() -> None:
+    seen = results.Results(shares={"Serin, gRPC/xgboost": [0.5, 0.74, 0.72, 0.9, 0.71]})
+    figure = find("1,024 rows by gRPC").figure(seen)
+    assert (figure.measured, figure.met) == ("72 %", True)
+
+
+CALM = [3.0, 5.0, 4.0, 7.0, 2.0, 4.0, 3.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("latencies", "met"),
+    [
+        pytest.param([90.0, 50.0, 20.0, 9.0, *CALM], True, id="a rough beginning and noise are no growth"),
+        pytest.param([*CALM[:4], 3.0, 80.0, 4.0, 3.0, 5.0, 90.0, 3.0, 4.0], True, id="nor are a few slow windows"),
+        pytest.param([3.0] * 4 + [3.0, 3.4, 3.7, 4.2, 4.4, 4.9, 5.3, 5.6], False, id="a steady rise is growth"),
+        pytest.param(CALM, None, id="a soak that is too short says nothing"),
+    ],
+)
+def test_latency_has_grown_where_its_trend_is_certain(latencies: list[float], met: bool | None) -> None:
+    seen = results.Results(soak=[make_window("Serin", p99=value) for value in latencies])
+    assert find("rise of p99").figure(seen).met is met
 
 
 @pytest.mark.parametrize(

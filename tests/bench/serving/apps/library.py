@@ -2,8 +2,8 @@
 
     python library.py <input.npy> <form>=<model>[,<form>=<model>...] <rows>[,<rows>...] <output.npy>
 
-Prints {form: {rows: microseconds}}, each the median of calls that go on for half a second after a warm-up, and writes
-what the first form answers.
+Writes what the first form answers. Then, for each line that it reads, prints {form: {rows: microseconds}}, each the
+median of calls that go on for half a second after a warm-up.
 """
 
 import json
@@ -33,11 +33,12 @@ def main(inputs: str, forms: str, counts: str, output: str) -> None:
     values = np.load(inputs).astype(np.float32)
     opened = {form: predictors.OPENERS[form](path) for form, path in (item.split("=") for item in forms.split(","))}
     np.save(output, next(iter(opened.values()))(values))
-    times = {
-        form: {rows: measure(predict, values[: int(rows)]) for rows in counts.split(",")}
-        for form, predict in opened.items()
-    }
-    print(json.dumps(times))
+    for _ in sys.stdin:
+        times = {
+            form: {rows: measure(predict, values[: int(rows)]) for rows in counts.split(",")}
+            for form, predict in opened.items()
+        }
+        print(json.dumps(times), flush=True)
 
 
 if __name__ == "__main__":

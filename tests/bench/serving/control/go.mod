@@ -1,0 +1,3 @@
+module serin.dev/bench/control
+
+go 1.26.0
