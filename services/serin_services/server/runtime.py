@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import prometheus_client
 
-from serin_services.package import errors, families, folder, manifest
+from serin_services.package import errors, families, folder, manifest, sandbox
 from serin_services.server import admission, cache, inference, mode, settings, signature, state, telemetry, watch
 
 log = logging.getLogger("serin.server")
@@ -30,6 +30,7 @@ def load(options: settings.Settings, wrap: Wrap | None = None) -> Runtime:
         ValueError: a setting cannot be followed, with the variable's name.
     """
     runtime = Runtime(state.State())
+    sandbox.leave_early()
     try:
         package = folder.read(options.package)
         predictor = folder.open_package(package)

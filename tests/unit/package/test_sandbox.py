@@ -2,6 +2,7 @@
 
 import signal
 
+import psutil
 import pytest
 
 from serin_services.package import errors, sandbox
@@ -53,3 +54,12 @@ def test_a_helper_that_has_ended_is_started_again(helper: sandbox.Helper, monkey
     sandbox._passed.clear()
 
     sandbox.check("onnx", networks.linear())
+
+
+def test_a_server_keeps_no_helper(helper: sandbox.Helper) -> None:
+    before = set(psutil.Process().children())
+    sandbox.leave_early()
+
+    sandbox.check("onnx", networks.linear())
+
+    assert set(psutil.Process().children()) <= before

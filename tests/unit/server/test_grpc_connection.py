@@ -48,6 +48,27 @@ async def test_it_does_not_matter_how_the_bytes_are_cut(cuts: list[int]) -> None
     assert [http2.body(found, stream) for stream in (1, 3, 5)] == [messages.pack(b"%d" % n) for n in (1, 3, 5)]
 
 
+@settings(deadline=None, max_examples=100)
+@given(sent=st.lists(st.binary(max_size=30), max_size=4), cuts=st.lists(st.integers(0, 140), max_size=8))
+async def test_it_does_not_matter_which_frames_messages_come_in(sent: list[bytes], cuts: list[int]) -> None:
+    whole = b"".join(map(messages.pack, sent))
+    places = sorted(min(cut, len(whole)) for cut in cuts)
+    pieces = [whole[begin:end] for begin, end in zip([0, *places], [*places, len(whole)], strict=True)]
+    sending = [pack(frames.DATA, payload=piece) for piece in pieces] + [pack(frames.DATA, frames.END_STREAM)]
+
+    talking = http2.Client({http2.ECHO: calls.Conversation(lambda message: message)})
+    said = talking.send(START, http2.headers(), *sending)
+    asking = http2.Client()
+    answered = asking.send(START, http2.headers(), *sending)
+
+    assert http2.body(said) == whole
+    if len(sent) == 1:
+        assert http2.body(answered) == whole
+    else:
+        status = b"%d" % messages.Status.UNIMPLEMENTED
+        assert asking.headers(answered)[b"grpc-status"] == status
+
+
 STREAM, CONNECTION = "stream", "connection"
 BLOCK = http2.headers()[frames.HEAD_BYTES :]
 WRONG = {
