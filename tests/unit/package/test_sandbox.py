@@ -56,7 +56,8 @@ def test_a_helper_that_has_ended_is_started_again(helper: sandbox.Helper, monkey
     sandbox.check("onnx", networks.linear())
 
 
-def test_a_server_keeps_no_helper(helper: sandbox.Helper) -> None:
+@pytest.mark.usefixtures("helper")
+def test_a_server_keeps_no_helper() -> None:
     before = set(psutil.Process().children())
     sandbox.leave_early()
 
