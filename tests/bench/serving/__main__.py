@@ -14,6 +14,7 @@ from . import campaign, environments, models, page, peers, processes, results, s
 
 # Of tables in a log: as wide as the widest.
 WIDTH = 200
+PARTS = (*(kind.name for kind in models.KINDS), results.IMAGES_PART, results.STRESS_PART)
 
 
 def main(words: list[str] | None = None) -> None:
@@ -37,8 +38,9 @@ def main(words: list[str] | None = None) -> None:
 
 
 def measure(plan: campaign.Plan, console: rich.console.Console, kept: Path) -> results.Results:
-    """Measure a plan, and show and keep each window as it comes."""
-    seen = results.Results()
+    """Measure a plan, and show and keep each window as it comes; parts that are not in it stay as they were measured."""
+    whole = set(plan.parts) == set(PARTS)
+    seen = results.load(kept) if kept.exists() and not whole else results.Results()
     processes.pin_self()
     with tempfile.TemporaryDirectory(prefix="serin-bench-") as scratch:
         running = campaign.Campaign(plan, environments.open_workshop(), Path(scratch), seen)
@@ -55,21 +57,33 @@ def read(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round and a short soak: does it all work?")
     parser.add_argument("--rounds", type=int, default=campaign.Plan.rounds, help="how often each peer has its turn")
     parser.add_argument("--peers", default="", help="only those whose names contain one of these, by comma")
-    parser.add_argument("--models", default="", help="only these, by comma: xgboost, lightgbm, network, perceptron")
+    parser.add_argument(
+        "--parts",
+        type=read_parts,
+        default=PARTS,
+        help=f"measure only these again, by comma, and keep the others of the last run (all: {','.join(PARTS)})",
+    )
     parser.add_argument("--again", action="store_true", help="measure nothing: print and write the last run again")
     parser.add_argument("--no-page", action="store_true", help="leave docs/benchmarks.md as it is")
     return parser.parse_args(words)
+
+
+def read_parts(words: str) -> tuple[str, ...]:
+    """Read which parts are wanted."""
+    wanted = words.split(",")
+    if unknown := [word for word in wanted if word not in PARTS]:
+        raise argparse.ArgumentTypeError(f"expected some of {', '.join(PARTS)}, got {unknown[0]!r}")
+    return tuple(part for part in PARTS if part in wanted)
 
 
 def make_plan(options: argparse.Namespace) -> campaign.Plan:
     """Choose what is measured."""
     wanted = [word.lower() for word in options.peers.split(",")]
     chosen = tuple(peer for peer in peers.PEERS if any(word in peer.name.lower() for word in wanted))
-    kinds = tuple(kind for kind in models.KINDS if not options.models or kind.name in options.models.split(","))
     if options.quick:
         return campaign.Plan(
             chosen,
-            kinds,
+            options.parts,
             rounds=1,
             seconds=1.0,
             open_seconds=2.0,
@@ -78,7 +92,7 @@ def make_plan(options: argparse.Namespace) -> campaign.Plan:
             soak_seconds=30.0,
             overload_seconds=10.0,
         )
-    return campaign.Plan(chosen, kinds, options.rounds)
+    return campaign.Plan(chosen, options.parts, options.rounds)
 
 
 if __name__ == "__main__":

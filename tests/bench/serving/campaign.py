@@ -3,11 +3,14 @@
 Rounds alternate between the peers, so that a slow minute of the machine falls on all of them.
 """
 
+import contextlib
 import http.client
 import statistics
 import subprocess
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +30,10 @@ LIBRARY_ROWS = (1, 8, 64, 1024)
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, and for how long."""
+    """What is measured, and for how long; `parts` are models by name, the images and the stress."""
 
     peers: tuple[peers.Peer, ...]
-    kinds: tuple[models.Kind, ...]
+    parts: tuple[str, ...]
     rounds: int = 3
     seconds: float = 2.0
     open_seconds: float = 5.0
@@ -39,12 +42,13 @@ class Plan:
     soak_seconds: float = 300.0
     overload_seconds: float = 60.0
 
-    def describe(self) -> str:
-        """Say how long it measures."""
-        return (
-            f"{self.rounds} rounds, windows of {self.seconds:g} s, open loops of {self.open_seconds:g} s, a soak of "
-            f"{self.soak_seconds:g} s and an overload of {self.overload_seconds:g} s"
-        )
+    def describe(self, part: str) -> str:
+        """Say how long a part is measured."""
+        if part == results.IMAGES_PART:
+            return f"{images.BUILDS} further builds"
+        if part == results.STRESS_PART:
+            return f"a soak of {self.soak_seconds:g} s and an overload of {self.overload_seconds:g} s"
+        return f"{self.rounds} rounds, windows of {self.seconds:g} s, open loops of {self.open_seconds:g} s, {self.turns} turns"
 
 
 @dataclass
@@ -58,22 +62,53 @@ class Campaign:
 
     def run(self) -> Iterator[measure.Window]:
         """Measure everything."""
-        self.seen.plan = self.plan.describe()
-        self.generator, artifacts = self.workshop.generator(), self.workshop.artifacts()
-        made = [models.package(kind, artifacts, self.scratch) for kind in self.plan.kinds]
-        for model in made:
-            for _ in range(self.plan.rounds):
-                self.expected = self.measure_library(model)
-                for peer in self.plan.peers:
-                    if model.kind.name in peer.asked:
-                        yield from self.measure_peer(peer, model)
-        self.measure_images(artifacts)
-        stressed = [model for model in made if model.package and model.kind.name == STRESSED]
-        if stressed and peers.PEERS[0] in self.plan.peers:
-            try:
-                yield from self.stress(stressed[0])
-            except FAILURES as error:
-                self.miss("soak and overload", str(error) or type(error).__name__)
+        self.generator, self.artifacts = self.workshop.generator(), self.workshop.artifacts()
+        for part in self.plan.parts:
+            self.seen.forget(part)
+            self.seen.plans[part] = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {self.plan.describe(part)}"
+            if part == results.IMAGES_PART:
+                self.measure_images()
+            elif part == results.STRESS_PART:
+                yield from self.stress()
+            else:
+                yield from self.compare(part)
+
+    def package(self, name: str) -> models.Model:
+        """Package the model of this name."""
+        kind = next(kind for kind in models.KINDS if kind.name == name)
+        return models.package(kind, self.artifacts, Path(tempfile.mkdtemp(dir=self.scratch)))
+
+    def compare(self, name: str) -> Iterator[measure.Window]:
+        """Measure all peers with one model, round by round, and then what batches gain."""
+        model = self.package(name)
+        for _ in range(self.plan.rounds):
+            self.expected = self.measure_library(model)
+            for peer in self.plan.peers:
+                if name in peer.asked:
+                    yield from self.measure_peer(peer, model)
+        for _, batched, dialect, batched_model in targets.BATCHES:
+            if batched_model == name and {batched, targets.OFF} <= {peer.name for peer in self.plan.peers}:
+                yield from self.measure_gain(peers.BY_NAME[batched], dialect, model)
+
+    def measure_gain(self, batched: peers.Peer, dialect_name: str, model: models.Model) -> Iterator[measure.Window]:
+        """Ask a server with batches and one without in turn, both on the servers' core; who is not asked takes none of it."""
+        key = f"{batched.name}, {dialect_name}/{model.kind.name}"
+        off = peers.BY_NAME[targets.OFF]
+        load = self.sized(loads.SIXTY_FOUR, model.kind)
+        try:
+            with contextlib.ExitStack() as running:
+                askings = []
+                for peer in (off, batched):
+                    scratch = self.scratch / f"turns-{peer.name.replace(' ', '-')}"
+                    server = running.enter_context(processes.start(peer, model, self.environment(peer, model), scratch))
+                    dialect = next(each for each in peer.asked[model.kind.name] if each.name == dialect_name)
+                    askings.append(measure.Asking(peer.name, dialect, model, server))
+                for _ in range(self.plan.turns):
+                    windows = [window for asking in askings for window in self.windows(asking, [load])]
+                    self.seen.gains.setdefault(key, []).append(windows[1].per_second / windows[0].per_second)
+                    yield from windows
+        except FAILURES as error:
+            self.miss(key, str(error) or type(error).__name__)
 
     def measure_library(self, model: models.Model) -> models.Array:
         """Time the bare calls, and give what the library answers."""
@@ -140,12 +175,12 @@ class Campaign:
 
     def closed_loads(self, kind: models.Kind) -> list[loads.Load]:
         """The closed loops that a model is asked in, with windows that a slow model answers often enough in."""
-        wanted = [load for load in loads.CLOSED if load.rows <= kind.most_rows]
-        bare = [(self.seen.library_call(kind.name, load.rows) or 0) / 1e6 for load in wanted]
-        return [
-            load.shortened(self.plan.seconds).holding(call * load.connections)
-            for load, call in zip(wanted, bare, strict=True)
-        ]
+        return [self.sized(load, kind) for load in loads.CLOSED if load.rows <= kind.most_rows]
+
+    def sized(self, load: loads.Load, kind: models.Kind) -> loads.Load:
+        """A load with windows of the plan, or longer ones where the model is slow."""
+        call = (self.seen.library_call(kind.name, load.rows) or 0) / 1e6
+        return load.shortened(self.plan.seconds).holding(call * load.connections)
 
     def windows(
         self, asking: measure.Asking, wanted: Iterable[loads.Load], capacity: float = 0.0
@@ -161,24 +196,37 @@ class Campaign:
         self.seen.missing[key] = reason
         self.workshop.said.say(f"not measured: {key}: {reason}")
 
-    def measure_images(self, artifacts: Path) -> None:
+    def measure_images(self) -> None:
         """Build images where this machine can."""
         try:
-            self.seen.images = images.measure(self.plan.kinds, artifacts, self.scratch)
+            self.seen.images = images.measure(models.KINDS, self.artifacts, self.scratch)
         except (package_errors.PackageError, subprocess.CalledProcessError) as error:
-            self.miss("images", str(error))
+            self.miss("all/images", str(error))
 
-    def stress(self, model: models.Model) -> Iterator[measure.Window]:
+    def stress(self) -> Iterator[measure.Window]:
         """Serin for minutes at 80 % of what it can, for a minute at twice that, and at half of it at once after."""
         peer = peers.PEERS[0]
-        with processes.start(peer, model, self.environment(peer, model), self.scratch / "stress") as server:
-            asking = measure.Asking(peer.name, peer.asked[model.kind.name][0], model, server)
-            steady = list(self.windows(asking, [loads.STEADY.lasting(self.plan.steady_seconds)]))
-            yield from steady
-            capacity = statistics.median(window.per_second for window in steady)
-            soak = loads.SOAK.lasting(self.plan.soak_seconds)
-            for window in measure.run(asking, soak, self.generator, self.scratch, capacity * soak.share):
-                self.seen.soak.append(window)
-                yield window
-            overload = loads.OVERLOAD.lasting(self.plan.overload_seconds)
-            yield from self.windows(asking, (overload, loads.RECOVERY), capacity)
+        model = self.package(STRESSED)
+        try:
+            with processes.start(peer, model, self.environment(peer, model), self.scratch / "stress") as server:
+                asking = measure.Asking(peer.name, peer.asked[STRESSED][0], model, server)
+                capacity = yield from self.reach(asking, loads.STEADY)
+                soak = loads.SOAK.lasting(self.plan.soak_seconds)
+                for window in measure.run(asking, soak, self.generator, self.scratch, capacity * soak.share):
+                    self.seen.soak.append(window)
+                    yield window
+                capacity = yield from self.reach(asking, loads.AROUND)
+                overload = loads.OVERLOAD.lasting(self.plan.overload_seconds)
+                yield from self.windows(asking, (overload, loads.RECOVERY), capacity)
+                yield from self.reach(asking, loads.AROUND)
+        except FAILURES as error:
+            self.miss("soak and overload/stress", str(error) or type(error).__name__)
+
+    def reach(self, asking: measure.Asking, load: loads.Load) -> Generator[measure.Window, None, float]:
+        """Give the requests per second that a server reaches for a while, in the median of the windows."""
+        seconds = min(self.plan.steady_seconds, load.seconds * load.intervals)
+        reached = []
+        for window in self.windows(asking, [load.lasting(seconds)]):
+            reached.append(window.per_second)
+            yield window
+        return statistics.median(reached)

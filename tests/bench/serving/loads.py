@@ -38,10 +38,12 @@ CLOSED = (ONE, SIXTEEN, SIXTY_FOUR, BATCH, LARGE)
 HALF = Load("open loop at 50 %", 64, 1, seconds=10, warm_up=1, share=0.5)
 # One window of several, each in turn with the bare call.
 TURN = dataclasses.replace(LARGE, seconds=1.0, warm_up=0.3)
-# What a server can do for half a minute, right before it is held at a share of it for minutes.
+# What a server can do for half a minute, right before it is held at a share of it, and again before and after an overload.
 STEADY = Load("64 connections, steady", 64, 1, seconds=5, warm_up=2, intervals=6)
+AROUND = dataclasses.replace(STEADY, name="64 connections, around the overload", intervals=3)
 # Five minutes in windows of ten seconds.
 SOAK = Load("open loop at 80 %", 64, 1, seconds=10, warm_up=5, intervals=30, share=0.8)
 # A minute of twice what the server can, from more connections than it answers at a time, and what follows at once.
 OVERLOAD = Load("open loop at 200 %", 512, 1, seconds=10, warm_up=2, intervals=6, share=2.0)
 RECOVERY = Load("after the overload", 64, 1, seconds=5, warm_up=0, share=0.5)
+STRESS = (STEADY, SOAK, AROUND, OVERLOAD, RECOVERY)

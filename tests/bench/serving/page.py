@@ -16,12 +16,14 @@ runs on the last and is the same for all. CPU is user and system time of the ser
 times are the generator's; MB is resident memory. Each figure is the median of rounds that alternate between the
 servers, and a server is measured only once its answer has been held against the library's. Open loops draw the times
 of their requests before they are sent and count latency from them, over 64 connections. "The bare call" is the fastest
-form of the model at that number of rows; shares of it are medians of turns, the bare call and then the server. The control
-shows what the machine does to any server of as much work per request. Decision 0078 says why it is measured so.
+form of the model at that number of rows; shares of it, and what batches gain, are medians of turns: the one, then the
+other. The control shows what the machine does to any server of as much work per request. Decision 0078 says why it is
+measured so.
 
 "Capacity" is what 16 or 64 connections reach, each asking again as soon as it is answered, so that many requests are
-read in one turn of the server's loop; the soak's and the overload's is what 64 reached for half a minute right before. In an
-open loop requests come one by one and cost more each, which the soak's table shows.
+read in one turn of the server's loop; the soak's is what 64 reached for half a minute right before, the overload's what
+they reached right before and after. In an open loop requests come one by one and cost more each, which the soak's table
+shows.
 """
 
 
@@ -35,7 +37,7 @@ def write(kinds: Sequence[Kind], seen: Results) -> None:
 
 def describe_run(seen: Results) -> list[str]:
     """Say how long it was measured, how busy the generator was, and what a batch could save at most."""
-    said = [f"This run: {seen.plan}."]
+    said = [f"Measured: {'; '.join(f'{part} {words}' for part, words in seen.plans.items())}."]
     if seen.windows:
         said.append(f"The generator used at most {max(window.generator for window in seen.windows):.0%} of its core.")
     calls = {rows: seen.library_call("network", rows) for rows in (1, 8, 64)}

@@ -162,3 +162,4 @@ PEERS = (
         predicts=False,
     ),
 )  # fmt: skip
+BY_NAME = {peer.name: peer for peer in PEERS}

@@ -6,8 +6,13 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 
-from .loads import SIXTEEN, SIXTY_FOUR, Load
+from serin_local import errors
+
+from .loads import SIXTEEN, SIXTY_FOUR, STRESS, Load
 from .measure import Window
+
+# The parts of a run besides the models; each part is measured side by side within itself, and may be measured again alone.
+IMAGES_PART, STRESS_PART = "images", "stress"
 
 
 @dataclasses.dataclass
@@ -20,14 +25,16 @@ class Results:
     # Microseconds of a bare library call in each round, by model, form and rows.
     library: dict[str, dict[str, dict[str, list[float]]]] = dataclasses.field(default_factory=dict)
     soak: list[Window] = dataclasses.field(default_factory=list)
+    # Requests per second as a multiple of those without batches, turn by turn, by peer, dialect and model.
+    gains: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     # Figures of images, by name.
     images: dict[str, float] = dataclasses.field(default_factory=dict)
     # Why something has no figures, by peer and model.
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
     # Rows per second of the largest requests as a share of the bare call's right before, by peer, dialect and model.
     shares: dict[str, list[float]] = dataclasses.field(default_factory=dict)
-    # How long it was measured, in words.
-    plan: str = ""
+    # When and how long each part was measured, in words.
+    plans: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def median(self, peer: str, dialect: str, model: str, load: Load, what: Callable[[Window], float]) -> float | None:
         """The median of a figure over the rounds, or none where it was not measured."""
@@ -67,6 +74,25 @@ class Results:
         found = (self.form_call(model, form, rows) for form in self.library.get(model, {}))
         return min((value for value in found if value is not None), default=None)
 
+    def forget(self, part: str) -> None:
+        """Drop what was measured of one part."""
+        stress = {load.name for load in STRESS}
+        self.windows = [w for w in self.windows if part != (STRESS_PART if w.load in stress else w.model)]
+        for kept in (self.ready, self.shares, self.gains, self.missing):
+            for key in [key for key in kept if key.rpartition("/")[2] == part]:
+                del kept[key]  # type: ignore[attr-defined] # each is a dict
+        self.library.pop(part, None)
+        if part == STRESS_PART:
+            self.soak = []
+        if part == IMAGES_PART:
+            self.images = {}
+        self.plans.pop(part, None)
+
+    def gain(self, peer: str, dialect: str, model: str) -> float | None:
+        """The median multiple of the requests per second without batches."""
+        found = self.gains.get(f"{peer}, {dialect}/{model}")
+        return statistics.median(found) if found else None
+
     def row_share(self, peer: str, dialect: str, model: str) -> float | None:
         """The median share of the bare call's rows per second."""
         found = self.shares.get(f"{peer}, {dialect}/{model}")
@@ -83,8 +109,12 @@ class Results:
 
 
 def load(path: Path) -> Results:
-    """Read what `save` wrote."""
+    """Read what `save` wrote. Raises `ClusterError` when it was another version of the benchmark that did."""
     document = json.loads(path.read_text())
-    document["windows"] = [Window(**window) for window in document["windows"]]
-    document["soak"] = [Window(**window) for window in document["soak"]]
-    return Results(**document)
+    try:
+        document["windows"] = [Window(**window) for window in document["windows"]]
+        document["soak"] = [Window(**window) for window in document["soak"]]
+        return Results(**document)
+    except (KeyError, TypeError) as error:
+        advice = "measure all parts: `make bench-serving`"
+        raise errors.ClusterError("read the last run", f"{path} is another version's", advice) from error

@@ -1,11 +1,11 @@
 """What the terminal shows while it runs: a line for each window, with its ratio to Serin's."""
 
 from . import targets
-from .loads import CLOSED, HALF, OVERLOAD, RECOVERY, SOAK, STEADY, Load
+from .loads import CLOSED, HALF, STRESS, Load
 from .measure import Window
 from .results import Results
 
-BY_NAME: dict[str, Load] = {load.name: load for load in (*CLOSED, HALF, STEADY, SOAK, OVERLOAD, RECOVERY)}
+BY_NAME: dict[str, Load] = {load.name: load for load in (*CLOSED, HALF, *STRESS)}
 
 
 def describe(window: Window, seen: Results) -> str:

@@ -11,7 +11,7 @@ import scipy.stats
 
 from support import report
 
-from .loads import HALF, ONE, OVERLOAD, RECOVERY, SIXTEEN, SIXTY_FOUR, STEADY, Load
+from .loads import AROUND, HALF, ONE, OVERLOAD, RECOVERY, SIXTEEN, Load
 from .measure import Window
 from .results import Results
 
@@ -171,8 +171,8 @@ def certain_trend(what: What) -> Value:
 
 
 def under_overload(seen: Results) -> float | None:
-    """What is answered of twice the load, as a share of the steady capacity."""
-    answered, steady = (seen.median(SERIN, JSON, "xgboost", load, per_second) for load in (OVERLOAD, STEADY))
+    """What is answered of twice the load, as a share of the capacity right before and after."""
+    answered, steady = (seen.median(SERIN, JSON, "xgboost", load, per_second) for load in (OVERLOAD, AROUND))
     return quotient(answered, steady)
 
 
@@ -180,9 +180,8 @@ OFF, FORCED = "Serin, batching off", "Serin, batching on"
 
 
 def batching_gain(peer: str, dialect: str, model: str) -> Value:
-    """Requests per second at 64 connections, as a multiple of those without batches."""
-    mine, without = (median(dialect, model, SIXTY_FOUR, per_second, name) for name in (peer, OFF))
-    return lambda seen: quotient(mine(seen), without(seen))
+    """Requests per second at 64 connections, as a multiple of those without batches right before."""
+    return lambda seen: seen.gain(peer, dialect, model)
 
 
 def batching_cost(peer: str, dialect: str, model: str) -> Value:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.serving import loads, measure, models, peers, results, tables, targets
+from serin_local import errors
 
 SIXTEEN = loads.SIXTEEN
 
@@ -114,6 +115,37 @@ def test_results_are_read_as_they_were_saved(tmp_path: Path) -> None:
     seen = results.Results([make_window("Serin")], ready={"Serin/xgboost": [1.5]}, soak=[make_window("Serin")])
     seen.save(tmp_path / "kept.json")
     assert results.load(tmp_path / "kept.json") == seen
+
+
+def test_a_part_that_is_measured_again_replaces_its_own_figures_alone() -> None:
+    seen = results.Results(
+        [make_window("Serin"), make_window("Serin", load=loads.OVERLOAD)],
+        ready={"Serin/xgboost": [1.5], "Serin/lightgbm": [1.0]},
+        library={"xgboost": {}, "lightgbm": {}},
+        soak=[make_window("Serin")],
+        images={"xgboost: runtime, MB": 200.0},
+        plans={"xgboost": "then", "stress": "then"},
+    )
+
+    seen.forget("xgboost")
+    assert [window.load for window in seen.windows] == [loads.OVERLOAD.name]
+    assert (seen.ready, seen.library, seen.plans) == ({"Serin/lightgbm": [1.0]}, {"lightgbm": {}}, {"stress": "then"})
+
+    seen.forget("stress")
+    assert (seen.windows, seen.soak, seen.images) == ([], [], {"xgboost: runtime, MB": 200.0})
+
+
+def test_results_of_another_version_are_not_mixed_with_this_ones(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.json"
+    kept.write_text('{"windows": [], "soak": [], "plan": "3 rounds"}')
+    with pytest.raises(errors.ClusterError, match="another version's"):
+        results.load(kept)
+
+
+def test_what_batches_gain_is_the_median_of_all_turns() -> None:
+    seen = results.Results(gains={"Serin, HTTP OIP binary/perceptron": [1.9, 2.4, 2.2, 1.1, 2.3]})
+    figure = find("wide perceptron, 64 connections").figure(seen)
+    assert (figure.measured, figure.met) == ("2.20 x", True)
 
 
 def test_a_table_shows_how_many_times_as_much_a_peer_takes() -> None:
