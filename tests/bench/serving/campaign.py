@@ -64,6 +64,8 @@ class Campaign:
         """Measure everything."""
         self.generator, self.artifacts = self.workshop.generator(), self.workshop.artifacts()
         for part in self.plan.parts:
+            if part == results.STRESS_PART and peers.PEERS[0] not in self.plan.peers:
+                continue
             self.seen.forget(part)
             self.seen.plans[part] = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {self.plan.describe(part)}"
             if part == results.IMAGES_PART:
@@ -92,7 +94,7 @@ class Campaign:
 
     def measure_gain(self, batched: peers.Peer, dialect_name: str, model: models.Model) -> Iterator[measure.Window]:
         """Ask a server with batches and one without in turn, both on the servers' core; who is not asked takes none of it."""
-        key = f"{batched.name}, {dialect_name}/{model.kind.name}"
+        key = results.make_key(batched.name, dialect_name, model.kind.name)
         off = peers.BY_NAME[targets.OFF]
         load = self.sized(loads.SIXTY_FOUR, model.kind)
         try:
@@ -147,7 +149,7 @@ class Campaign:
     def measure_dialect(self, asking: measure.Asking, *, predicts: bool) -> Iterator[measure.Window]:
         """The closed loops, and the open one at half of the capacity that they have shown so far."""
         name = asking.dialect.name
-        key = f"{asking.peer}, {name}/{asking.model.kind.name}"
+        key = results.make_key(asking.peer, name, asking.model.kind.name)
         if key in self.seen.missing:
             return
         try:
@@ -165,7 +167,7 @@ class Campaign:
 
     def take_turns(self, asking: measure.Asking) -> Iterator[measure.Window]:
         """Ask for the largest requests in turn with the bare call: the machine's speed changes from second to second."""
-        key = f"{asking.peer}, {asking.dialect.name}/{asking.model.kind.name}"
+        key = results.make_key(asking.peer, asking.dialect.name, asking.model.kind.name)
         with bare.open_library(asking.model, [loads.TURN.rows], self.scratch / "answers.npy") as time:
             for _ in range(self.plan.turns):
                 call = min(by_rows[str(loads.TURN.rows)] for by_rows in time().values())

@@ -5,6 +5,7 @@ import json
 import statistics
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from serin_local import errors
 
@@ -44,7 +45,7 @@ class Results:
             if (window.peer, window.dialect, window.model, window.load) == (peer, dialect, model, load.name)
             and window.requests
         ]
-        return statistics.median(found) if found else None
+        return middle(found)
 
     def capacity(self, peer: str, dialect: str, model: str) -> float | None:
         """Requests of one row per second at the better of 16 and 64 connections."""
@@ -55,8 +56,7 @@ class Results:
 
     def ready_seconds(self, peer: str, model: str) -> float | None:
         """The median time from start to ready."""
-        found = self.ready.get(f"{peer}/{model}")
-        return statistics.median(found) if found else None
+        return middle(self.ready.get(f"{peer}/{model}"))
 
     def add_library(self, model: str, times: dict[str, dict[str, float]]) -> None:
         """Add the bare calls of one round."""
@@ -66,8 +66,7 @@ class Results:
 
     def form_call(self, model: str, form: str, rows: int) -> float | None:
         """Microseconds of the bare call of one form."""
-        found = self.library.get(model, {}).get(form, {}).get(str(rows))
-        return statistics.median(found) if found else None
+        return middle(self.library.get(model, {}).get(form, {}).get(str(rows)))
 
     def library_call(self, model: str, rows: int) -> float | None:
         """Microseconds of the fastest bare call of any form."""
@@ -78,9 +77,10 @@ class Results:
         """Drop what was measured of one part."""
         stress = {load.name for load in STRESS}
         self.windows = [w for w in self.windows if part != (STRESS_PART if w.load in stress else w.model)]
-        for kept in (self.ready, self.shares, self.gains, self.missing):
+        keyed: tuple[dict[str, Any], ...] = (self.ready, self.shares, self.gains, self.missing)
+        for kept in keyed:
             for key in [key for key in kept if key.rpartition("/")[2] == part]:
-                del kept[key]  # type: ignore[attr-defined] # each is a dict
+                del kept[key]
         self.library.pop(part, None)
         if part == STRESS_PART:
             self.soak = []
@@ -90,13 +90,11 @@ class Results:
 
     def gain(self, peer: str, dialect: str, model: str) -> float | None:
         """The median multiple of the requests per second without batches."""
-        found = self.gains.get(f"{peer}, {dialect}/{model}")
-        return statistics.median(found) if found else None
+        return middle(self.gains.get(make_key(peer, dialect, model)))
 
     def row_share(self, peer: str, dialect: str, model: str) -> float | None:
         """The median share of the bare call's rows per second."""
-        found = self.shares.get(f"{peer}, {dialect}/{model}")
-        return statistics.median(found) if found else None
+        return middle(self.shares.get(make_key(peer, dialect, model)))
 
     def asked(self, model: str) -> list[tuple[str, str]]:
         """The peers and dialects of a model in the order in which they were first measured."""
@@ -106,6 +104,16 @@ class Results:
         """Write all of it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(dataclasses.asdict(self), indent=1))
+
+
+def make_key(peer: str, dialect: str, model: str) -> str:
+    """Give the name under which the figures of one way to ask one server are kept."""
+    return f"{peer}, {dialect}/{model}"
+
+
+def middle(values: list[float] | None) -> float | None:
+    """The median, where anything was measured."""
+    return statistics.median(values) if values else None
 
 
 def load(path: Path) -> Results:
