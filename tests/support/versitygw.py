@@ -86,6 +86,12 @@ class Server:
             time.sleep(0.02)
         raise AssertionError(f"versitygw does not answer; it wrote:\n{self.log.read_text()}")
 
+    def add_bucket(self) -> bucket.Address:
+        """Make one more bucket, which is empty; gives its address."""
+        address = dataclasses.replace(self.address, bucket=f"{self.address.bucket}-{secrets.token_hex(4)}")
+        (self.folder / "data" / address.bucket).mkdir()
+        return address
+
     def kill(self) -> None:
         """End the server as a power cut would: at once, and without a word to anybody."""
         if self.process:

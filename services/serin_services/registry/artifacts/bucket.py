@@ -53,7 +53,11 @@ class Bucket:
         self._checked = _connect(address, _NO_RETRY, _CHECK_TIMEOUT)
 
     def write(self, key: str, chunks: Iterator[bytes]) -> None:
-        """Send all chunks as the parts of one object; on an error the server is told to forget them."""
+        """Send all chunks as the parts of one object; on an error the server is told to forget them.
+
+        A part that the server is just taking in then may bring the upload back, never the object; S3 says so of
+        AbortMultipartUpload. `remove_unfinished` is for that, too.
+        """
         obstore.put(self.objects, key, chunks, use_multipart=True, chunk_size=PART, max_concurrency=PARTS_AT_ONCE)
 
     def read(self, key: str) -> Iterator[bytes]:
