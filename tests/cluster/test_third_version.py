@@ -25,13 +25,14 @@ def models(world: worlds.World) -> Iterator[dict[str, worlds.Model]]:
 
 
 def wait_shown(model: worlds.Model, record: recorder.Recorder, weight: int) -> None:
-    """Wait until the recorder, which looks ten times a second, has seen a weight on the route."""
+    """Wait until the recorder, which is told of each change, has seen a weight on the route."""
     model.wait(f"{weight} % on the route", lambda _: weight in record.route_weights())
 
 
 def test_the_spec_moves_on_in_the_middle_of_a_canary(models: dict[str, worlds.Model]) -> None:
     third, revert, late = models["third"], models["revert"], models["late"]
     with contextlib.ExitStack() as stack:
+        # Together 120 requests a second, and at 10 % of 40 the ten that an analysis needs within the step of 3 s.
         replays = {name: stack.enter_context(model.traffic(rate=40)) for name, model in models.items()}
         records = {name: stack.enter_context(recorder.Recorder(model)) for name, model in models.items()}
         for model in models.values():

@@ -37,7 +37,7 @@ def write(kinds: Sequence[Kind], seen: Results) -> None:
 
 def describe_run(seen: Results) -> list[str]:
     """Say how long it was measured, how busy the generator was, and what a batch could save at most."""
-    said = [f"Measured: {'; '.join(f'{part} {words}' for part, words in seen.plans.items())}."]
+    said = ["Measured:", "", *(f"- {part}: {words}" for part, words in seen.plans.items()), ""]
     if seen.windows:
         said.append(f"The generator used at most {max(window.generator for window in seen.windows):.0%} of its core.")
     calls = {rows: seen.library_call("network", rows) for rows in (1, 8, 64)}

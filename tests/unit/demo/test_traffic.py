@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import time
 
@@ -16,6 +17,10 @@ from serin_demo import ledger, traffic
 SAMPLE = traffic.Sample(
     http=b"[1.5]", grpc=b"row", check=lambda _protocol, _version, body: body in (b'{"label": 1}', b"label 1")
 )
+
+# What a machine keeps up with that has other things to do: both ends share its time, and an open loop waits for neither.
+BOTH = traffic.Pace(rate=50, timeout=60)
+HTTP_ALONE = traffic.Pace(rate=50, grpc_share=0, timeout=60)
 
 
 @contextlib.asynccontextmanager
@@ -60,8 +65,8 @@ async def infer_well(request, context):
 
 
 async def wait_for(condition):
-    """Poll until the condition holds, within ten seconds."""
-    async with asyncio.timeout(10):
+    """Poll until the condition holds, within a minute."""
+    async with asyncio.timeout(60):
         while True:
             if condition():
                 return
@@ -69,7 +74,7 @@ async def wait_for(condition):
 
 
 async def replay_until(replay, count):
-    """Run until so many answers are in, within ten seconds."""
+    """Run until so many answers are in, within a minute."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(replay.run())
         await wait_for(lambda: len(replay.ledger) >= count)
@@ -79,8 +84,8 @@ async def replay_until(replay, count):
 async def test_rows_go_over_both_protocols_and_the_version_is_counted():
     async with serve_http(answer_well) as url, serve_grpc(infer_well) as address:
         target = traffic.Target(url, address, "demo/tumor")
-        replay = traffic.Replay(target, [SAMPLE], traffic.Pace(rate=400))
-        await replay_until(replay, 40)
+        replay = traffic.Replay(target, [SAMPLE], BOTH)
+        await replay_until(replay, 20)
 
     answers = replay.ledger.between()
     assert {answer.protocol for answer in answers} == {"http", "grpc"}
@@ -126,7 +131,7 @@ def abort_infer(code, *versions):
 )
 async def test_failures_keep_their_status_and_version(http, infer, expected):
     async with serve_http(http) as url, serve_grpc(infer) as address:
-        replay = traffic.Replay(traffic.Target(url, address, "demo/tumor"), [SAMPLE], traffic.Pace(rate=400))
+        replay = traffic.Replay(traffic.Target(url, address, "demo/tumor"), [SAMPLE], BOTH)
         await replay_until(replay, 10)
 
     answers = replay.ledger.between()
@@ -140,7 +145,7 @@ async def test_success_with_the_wrong_answer_is_wrong():
         return web.Response(body=b'{"label": 0}', headers={"x-model-version": "1.0.0"})
 
     async with serve_http(answer) as url:
-        replay = traffic.Replay(traffic.Target(url), [SAMPLE], traffic.Pace(rate=400, grpc_share=0))
+        replay = traffic.Replay(traffic.Target(url), [SAMPLE], HTTP_ALONE)
         await replay_until(replay, 5)
 
     assert {answer.outcome for answer in replay.ledger.between()} == {ledger.Outcome.WRONG}
@@ -149,7 +154,7 @@ async def test_success_with_the_wrong_answer_is_wrong():
 async def test_nobody_there_is_a_failure_of_no_version():
     async with serve_http(answer_well) as url, serve_grpc(infer_well) as address:
         closed = traffic.Target(url, address, "demo/tumor")
-    replay = traffic.Replay(closed, [SAMPLE], traffic.Pace(rate=200))
+    replay = traffic.Replay(closed, [SAMPLE], BOTH)
     await replay_until(replay, 6)
 
     seen = {(answer.status, answer.version) for answer in replay.ledger.between()}
@@ -169,12 +174,12 @@ async def test_a_stalled_server_delays_no_request_and_shows_in_every_latency():
         return web.Response(body=b'{"label": 1}', headers={"x-model-version": "1.0.0"})
 
     async with serve_http(stall) as url:
-        replay = traffic.Replay(traffic.Target(url), [SAMPLE], traffic.Pace(rate=100, grpc_share=0))
+        replay = traffic.Replay(traffic.Target(url), [SAMPLE], HTTP_ALONE)
         await replay_until(replay, 20)
 
     # A closed loop would never send the second request: the first is answered only after twenty arrived.
     first = min(replay.ledger.between(), key=lambda answer: answer.scheduled)
-    assert first.latency >= 0.19 - 0.02
+    assert first.latency >= 0.38 - 0.02
 
 
 async def test_a_request_without_an_answer_times_out():
@@ -198,7 +203,7 @@ async def test_what_comes_before_the_first_good_answer_does_not_count():
         return await answer_well(request) if asked > 3 else web.Response(status=503)
 
     async with serve_http(answer) as url:
-        pace = traffic.Pace(rate=200, grpc_share=0, patience=5)
+        pace = dataclasses.replace(HTTP_ALONE, patience=60)
         replay = traffic.Replay(traffic.Target(url), [SAMPLE], pace)
         await replay_until(replay, 10)
 
@@ -214,20 +219,22 @@ async def test_patience_ends():
 
 async def test_the_rate_is_kept():
     async with serve_http(answer_well) as url:
-        replay = traffic.Replay(traffic.Target(url), [SAMPLE], traffic.Pace(rate=200, grpc_share=0))
-        await replay_until(replay, 100)
+        replay = traffic.Replay(traffic.Target(url), [SAMPLE], HTTP_ALONE)
+        await replay_until(replay, 30)
 
     due = sorted(answer.scheduled for answer in replay.ledger.between())
-    assert [b - a for a, b in itertools.pairwise(due)] == pytest.approx([1 / 200] * (len(due) - 1), abs=1e-6)
+    assert [b - a for a, b in itertools.pairwise(due)] == pytest.approx(
+        [1 / HTTP_ALONE.rate] * (len(due) - 1), abs=1e-6
+    )
     assert all(answer.sent >= answer.scheduled for answer in replay.ledger.between())
 
 
 async def test_a_replay_in_the_background_is_counted_while_it_runs():
     async with serve_http(answer_well) as url:
-        replay = traffic.BackgroundReplay(traffic.Target(url), [SAMPLE], traffic.Pace(rate=200, grpc_share=0))
+        replay = traffic.BackgroundReplay(traffic.Target(url), [SAMPLE], HTTP_ALONE)
         replay.start()
         await wait_for(lambda: len(replay.ledger) >= 20)
-        window = replay.ledger.window(seconds=10, now=time.time())
+        window = replay.ledger.window(seconds=60, now=time.time())
         await asyncio.to_thread(replay.stop)
 
     assert window.answers["1.0.0"] >= 20
@@ -240,7 +247,7 @@ async def test_what_breaks_the_replay_is_raised_at_its_end():
 
     async with serve_http(answer_well) as url:
         sample = traffic.Sample(http=b"[1.5]", check=break_down)
-        replay = traffic.BackgroundReplay(traffic.Target(url), [sample], traffic.Pace(rate=100, grpc_share=0))
+        replay = traffic.BackgroundReplay(traffic.Target(url), [sample], HTTP_ALONE)
         replay.start()
         await wait_for(lambda: not replay.running)
 
