@@ -176,9 +176,9 @@ class Cluster:
         return not any(addons.find_unready(self.layout, addon, "") for addon in addons.make_addons(pathlib.Path()))
 
     def _runs(self) -> bool:
-        """Whether every process runs, of the versions that are pinned now, on objects of a start that was complete."""
+        """Whether every process runs, of the versions that are pinned now, and the start of them was complete."""
         running = {process.name: process for process in processes.read(self.layout) if processes.alive(process)}
-        if running.keys() != components.NAMES or not self.layout.applied.exists():
+        if running.keys() != components.NAMES or not self.layout.complete.exists():
             return False
         kube = next(build for build in builds.make_builds(self.pins) if build.output == "kube")
         program = store.path(self.layout, kube.output, builds.make_key(kube)) / kube.output
@@ -207,6 +207,7 @@ class Cluster:
         addons.start(self.layout, kubectl, artifacts.rendered, self.progress, since)
         with self.progress.step("gateway, Prometheus and Alertmanager answer"):
             addons.wait_for("reach the services", self._find_unreachable)
+        self.layout.complete.touch()
 
     def _find_unreachable(self) -> str:
         urls = (self.gateway_url(), f"{self.prometheus_url()}/-/ready", f"{self.alertmanager_url()}/-/ready")

@@ -74,6 +74,11 @@ class Layout:
         return self.run / "processes.json"
 
     @property
+    def complete(self) -> pathlib.Path:
+        """There once everything was ready that this start brought up: what was killed before has none."""
+        return self.run / "complete"
+
+    @property
     def applied(self) -> pathlib.Path:
         """The hash of the add-ons that the API server already holds."""
         return self.cluster / "applied"

@@ -173,6 +173,7 @@ def test_its_objects_outlive_a_component_that_dies_a_down_and_ups_that_are_kille
     # Each gets further than the last, and finds what that one has left.
     for component in ("containerd", "kube-apiserver", "kube-proxy"):
         kill_up(local, component)
+        assert not local.is_up(), "what the API server knows of pods is from before"
 
     local.up()
     assert local.is_up()
