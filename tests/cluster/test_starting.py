@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -53,13 +53,13 @@ class Ending:
     conditions: dict[str, dict[str, Any]]
     events: list[tuple[str, str]]
     weights: dict[str, int]
-    answers: dict[str | None, int]
-    failed: int
+    answers: dict[str | None, int] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
 
 
 def read_ending(model: worlds.Model, status: dict[str, Any]) -> Ending:
     conditions = {c["type"]: c for c in status["conditions"]}
-    return Ending(status, conditions, model.events(), model.route_weights(), {}, 0)
+    return Ending(status, conditions, model.events(), model.route_weights())
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +75,10 @@ def endings(world: worlds.World) -> Iterator[dict[str, Ending]]:
         for name, case in CASES.items():
             case.apply(models[name])
         ended = {name: read_ending(model, model.wait_phase("RolledBack", seconds=90)) for name, model in models.items()}
-        totals = {name: replay.ledger.total() for name, replay in replays.items()}
+        ledgers = {name: replay.ledger for name, replay in replays.items()}
         yield {
-            name: Ending(e.status, e.conditions, e.events, e.weights, dict(totals[name].answers), totals[name].failed)
-            for name, e in ended.items()
+            name: replace(end, answers=dict(ledgers[name].total().answers), lost=worlds.describe_lost(ledgers[name]))
+            for name, end in ended.items()
         }
 
 
@@ -100,9 +100,9 @@ def test_a_version_that_cannot_start_leaves_stable_untouched(endings: dict[str, 
 
     assert ending.weights == {"a": 100, "b": 0}
     assert (ending.status["stable"]["version"], ending.conditions["Ready"]["status"]) == ("1.0.0", "True")
+    assert ending.lost == []
     assert set(ending.answers) == {"1.0.0"}
     assert ending.answers["1.0.0"] > 100
-    assert ending.failed == 0
 
 
 def test_a_missing_gateway_is_named_and_the_object_recovers_once_it_is_corrected(model: worlds.Model) -> None:
