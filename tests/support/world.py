@@ -23,6 +23,10 @@ Object = dict[str, Any]
 
 # Each look costs the API server, the database and the test some milliseconds of the same two cores.
 LOOK_SECONDS = 0.1
+# Longer than Envoy's own limit of 15 s: what is lost is then lost by the gateway or behind it, and not by impatience.
+CLIENT_SECONDS = 20
+# A route that the gateway has not got by then does not come.
+ROUTE_SECONDS = 60
 
 KINDS = {
     "ModelDeployment": (f"/apis/{names.API_VERSION}", names.PLURAL),
@@ -201,15 +205,17 @@ class Model:
     def traffic(
         self, rate: float = 100, grpc_share: float = 0.3, samples: list[traffic.Sample] | None = None
     ) -> Iterator[traffic.BackgroundReplay]:
-        """Replay rows at a steady rate over both protocols, from the first answer on.
+        """Replay rows at a steady rate over both protocols, from the first good answer of each on.
 
-        The gateway tells that it has accepted a route some 50 ms before it has brought it to its proxy.
+        The gateway tells that it has accepted a route some 50 ms before it has brought it to its proxy, and of a
+        machine that starts many pods at once that becomes seconds, for each protocol its own.
         """
         address = self.world.where.address
         key = f"{self.namespace}/{self.name}"
         target = traffic.Target(f"http://{address}/{key}/predict", address, key)
         self.world.wait("an answer through the gateway", lambda: self._ask_once(key), lambda status: status == 200)
-        with traffic.BackgroundReplay(target, samples or self.world.samples, traffic.Pace(rate, grpc_share)) as replay:
+        pace = traffic.Pace(rate, grpc_share, CLIENT_SECONDS, patience=ROUTE_SECONDS)
+        with traffic.BackgroundReplay(target, samples or self.world.samples, pace) as replay:
             yield replay
 
     def _ask_once(self, key: str) -> int:
