@@ -23,7 +23,7 @@ Object = dict[str, Any]
 
 # Each look costs the API server, the database and the test some milliseconds of the same two cores.
 LOOK_SECONDS = 0.1
-# Longer than Envoy's own limit of 15 s: what is lost is then lost by the gateway or behind it, and not by impatience.
+# Longer than Envoy's default limit of 15 s: what is lost is then lost by the gateway or behind it, and not by impatience.
 CLIENT_SECONDS = 20
 # A route that the gateway has not got by then does not come.
 ROUTE_SECONDS = 60
@@ -207,8 +207,8 @@ class Model:
     ) -> Iterator[traffic.BackgroundReplay]:
         """Replay rows at a steady rate over both protocols, from the first good answer of each on.
 
-        The gateway tells that it has accepted a route some 50 ms before it has brought it to its proxy, and of a
-        machine that starts many pods at once that becomes seconds, for each protocol its own.
+        The gateway tells that it has accepted a route some 50 ms before it has brought it to its proxy; on a machine that
+        starts many pods at once it may take longer, and an answer over one protocol says nothing of the other.
         """
         address = self.world.where.address
         key = f"{self.namespace}/{self.name}"
