@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import http.client
 import subprocess
 import tempfile
 import time
@@ -213,19 +212,10 @@ class Model:
         address = self.world.where.address
         key = f"{self.namespace}/{self.name}"
         target = traffic.Target(f"http://{address}/{key}/predict", address, key)
-        self.world.wait("an answer through the gateway", lambda: self._ask_once(key), lambda status: status == 200)
         pace = traffic.Pace(rate, grpc_share, CLIENT_SECONDS, patience=ROUTE_SECONDS)
         with traffic.BackgroundReplay(target, samples or self.world.samples, pace) as replay:
+            self.world.wait("an answer that counts", lambda: len(replay.ledger), bool, ROUTE_SECONDS)
             yield replay
-
-    def _ask_once(self, key: str) -> int:
-        connection = http.client.HTTPConnection(self.world.where.address, timeout=5)
-        try:
-            body = self.world.samples[0].http
-            connection.request("POST", f"/{key}/predict", body, {"Content-Type": "application/json"})
-            return connection.getresponse().status
-        finally:
-            connection.close()
 
 
 @dataclass
