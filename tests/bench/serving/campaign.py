@@ -19,7 +19,7 @@ import psutil
 from serin_local import errors
 from serin_services.package import errors as package_errors
 
-from . import bare, environments, images, loads, measure, models, peers, processes, results, targets
+from . import bare, environments, figures, images, loads, measure, models, peers, processes, results, targets
 
 # What a server that fails may raise here; it is noted, and the others are measured.
 FAILURES = (processes.NotServedError, OSError, psutil.Error, http.client.HTTPException, LookupError, ValueError)
@@ -89,13 +89,13 @@ class Campaign:
                 if name in peer.asked:
                     yield from self.measure_peer(peer, model)
         for _, batched, dialect, batched_model in targets.BATCHES:
-            if batched_model == name and {batched, targets.OFF} <= {peer.name for peer in self.plan.peers}:
+            if batched_model == name and {batched, figures.OFF} <= {peer.name for peer in self.plan.peers}:
                 yield from self.measure_gain(peers.BY_NAME[batched], dialect, model)
 
     def measure_gain(self, batched: peers.Peer, dialect_name: str, model: models.Model) -> Iterator[measure.Window]:
         """Ask a server with batches and one without in turn, both on the servers' core; who is not asked takes none of it."""
         key = results.make_key(batched.name, dialect_name, model.kind.name)
-        off = peers.BY_NAME[targets.OFF]
+        off = peers.BY_NAME[figures.OFF]
         load = self.sized(loads.SIXTY_FOUR, model.kind)
         try:
             with contextlib.ExitStack() as running:

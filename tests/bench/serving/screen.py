@@ -1,6 +1,6 @@
 """What the terminal shows while it runs: a line for each window, with its ratio to Serin's."""
 
-from . import targets
+from . import figures
 from .loads import CLOSED, HALF, STRESS, Load
 from .measure import Window
 from .results import Results
@@ -10,7 +10,7 @@ BY_NAME: dict[str, Load] = {load.name: load for load in (*CLOSED, HALF, *STRESS)
 
 def describe(window: Window, seen: Results) -> str:
     """One window as a line of a table without an end."""
-    serin = seen.median(targets.SERIN, window.dialect, window.model, BY_NAME[window.load], targets.cpu)
+    serin = seen.median(figures.SERIN, window.dialect, window.model, BY_NAME[window.load], figures.cpu)
     ratio = f"{window.cpu / serin:4.1f} x" if serin else "      "
     trouble = f"  [red]{window.errors} errors: {window.error[:80]}[/red]" if window.errors else ""
     return (

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import rich.table
 
-from . import targets
+from . import figures
 from .loads import BATCH, HALF, LARGE, ONE, SIXTEEN, SIXTY_FOUR, Load
 from .models import Kind
 from .results import Results
 
 # Serin's dialect that a peer's is compared with.
-COMPARED = {targets.JSON: (targets.JSON, targets.OIP), targets.OIP: (targets.JSON, targets.OIP)}
+COMPARED = {figures.JSON: (figures.JSON, figures.OIP), figures.OIP: (figures.JSON, figures.OIP)}
 
 
 @dataclass(frozen=True)
@@ -44,38 +44,38 @@ class Column:
 
     title: str
     load: Load
-    what: targets.What
+    what: figures.What
     show: str = "{:.0f}"
 
 
-def rows_per_second(window: targets.Window) -> float:
+def rows_per_second(window: figures.Window) -> float:
     """Rows per second of the largest requests."""
     return window.per_second * LARGE.rows
 
 
-def p999(window: targets.Window) -> float:
+def p999(window: figures.Window) -> float:
     """99.9th percentile of latency in ms."""
     return window.p999
 
 
 MAIN = (
-    Column("requests/s", SIXTEEN, targets.per_second, "{:,.0f}"),
-    Column("p50 ms", SIXTEEN, targets.p50, "{:.2f}"),
-    Column("p99 ms", SIXTEEN, targets.p99, "{:.2f}"),
-    Column("MB", SIXTEEN, targets.memory),
+    Column("requests/s", SIXTEEN, figures.per_second, "{:,.0f}"),
+    Column("p50 ms", SIXTEEN, figures.p50, "{:.2f}"),
+    Column("p99 ms", SIXTEEN, figures.p99, "{:.2f}"),
+    Column("MB", SIXTEEN, figures.memory),
 )
 OTHERS = (
-    Column("1 connection: CPU µs", ONE, targets.cpu),
-    Column("p50 ms", ONE, targets.p50, "{:.2f}"),
-    Column("p99 ms", ONE, targets.p99, "{:.2f}"),
-    Column("64 connections: CPU µs", SIXTY_FOUR, targets.cpu),
-    Column("requests/s", SIXTY_FOUR, targets.per_second, "{:,.0f}"),
-    Column("p99 ms", SIXTY_FOUR, targets.p99, "{:.2f}"),
-    Column("64 rows: CPU µs", BATCH, targets.cpu),
-    Column("1,024 rows: CPU µs", LARGE, targets.cpu),
+    Column("1 connection: CPU µs", ONE, figures.cpu),
+    Column("p50 ms", ONE, figures.p50, "{:.2f}"),
+    Column("p99 ms", ONE, figures.p99, "{:.2f}"),
+    Column("64 connections: CPU µs", SIXTY_FOUR, figures.cpu),
+    Column("requests/s", SIXTY_FOUR, figures.per_second, "{:,.0f}"),
+    Column("p99 ms", SIXTY_FOUR, figures.p99, "{:.2f}"),
+    Column("64 rows: CPU µs", BATCH, figures.cpu),
+    Column("1,024 rows: CPU µs", LARGE, figures.cpu),
     Column("rows/s", LARGE, rows_per_second, "{:,.0f}"),
-    Column("open loop: p50 ms", HALF, targets.p50, "{:.2f}"),
-    Column("p99 ms", HALF, targets.p99, "{:.2f}"),
+    Column("open loop: p50 ms", HALF, figures.p50, "{:.2f}"),
+    Column("p99 ms", HALF, figures.p99, "{:.2f}"),
     Column("p99.9 ms", HALF, p999, "{:.2f}"),
 )
 
@@ -104,9 +104,9 @@ def of_model(kind: Kind, seen: Results) -> list[Table]:
 
 def compare(kind: Kind, peer: str, dialect: str, seen: Results) -> tuple[str, str]:
     """Processor time per request, and how many times Serin's it is: of the same protocol, by its own JSON first."""
-    mine = seen.median(peer, dialect, kind.name, SIXTEEN, targets.cpu)
+    mine = seen.median(peer, dialect, kind.name, SIXTEEN, figures.cpu)
     candidates = COMPARED.get(dialect, (dialect,))
-    serin = (seen.median(targets.SERIN, own, kind.name, SIXTEEN, targets.cpu) for own in candidates)
+    serin = (seen.median(figures.SERIN, own, kind.name, SIXTEEN, figures.cpu) for own in candidates)
     base = next((value for value in serin if value), None)
     if mine is None:
         return "-", "-"
@@ -129,16 +129,16 @@ def of_soak(seen: Results) -> Table:
     size = 6 if len(seen.soak) >= 12 else 1
     parts = [seen.soak[start : start + size] for start in range(0, len(seen.soak), size)]
 
-    def middle(what: targets.What, part: Sequence[targets.Window]) -> float:
+    def middle(what: figures.What, part: Sequence[figures.Window]) -> float:
         return statistics.median(map(what, part))
 
     rows = [
         [
             str(number + 1),
-            f"{middle(targets.busy, part):.0f} %",
-            f"{middle(targets.memory, part):.1f}",
-            f"{middle(targets.p50, part):.2f}",
-            f"{middle(targets.p99, part):.2f}",
+            f"{middle(figures.busy, part):.0f} %",
+            f"{middle(figures.memory, part):.1f}",
+            f"{middle(figures.p50, part):.2f}",
+            f"{middle(figures.p99, part):.2f}",
             str(sum(window.errors for window in part)),
         ]
         for number, part in enumerate(parts)
