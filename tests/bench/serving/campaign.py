@@ -6,7 +6,6 @@ Rounds alternate between the peers, so that a slow minute of the machine falls o
 import contextlib
 import http.client
 import statistics
-import subprocess
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -199,10 +198,10 @@ class Campaign:
         self.workshop.said.say(f"not measured: {key}: {reason}")
 
     def measure_images(self) -> None:
-        """Build images where this machine can."""
+        """Build images."""
         try:
-            self.seen.images = images.measure(models.KINDS, self.artifacts, self.scratch)
-        except (package_errors.PackageError, subprocess.CalledProcessError) as error:
+            self.seen.images = images.measure(models.KINDS, self.artifacts, self.workshop.engine(), self.scratch)
+        except (errors.ClusterError, package_errors.PackageError) as error:
             self.miss("all/images", str(error))
 
     def stress(self) -> Iterator[measure.Window]:

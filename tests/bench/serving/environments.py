@@ -1,11 +1,14 @@
 """What the benchmark runs with, made once and kept by content: an environment for each lock, the generator, the models."""
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from serin_local import layout, progress, store
+from serin_local import downloads, images, layout, progress, store, versions
+from serin_services.image import engines
+from serin_services.package import errors
 
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
@@ -56,6 +59,19 @@ class Workshop:
     def control(self) -> Path:
         """The folder of the control, as an environment has its programs. Raises `ClusterError` when go fails."""
         return self._build("build the control", CONTROL)
+
+    def engine(self) -> engines.Engine:
+        """What builds images: docker, or else buildah, installed where it is missing, with the base that it may not pull.
+
+        Raises:
+            serin_local.errors.ClusterError: it cannot be installed, or its base cannot be made.
+            errors.PackageError: it is there and does not work.
+        """
+        with contextlib.suppress(errors.PackageError):
+            return engines.find_engine("docker")
+        downloads.ensure_tools(self.home, versions.load(), self.said)
+        images.base(self.said, self.home)
+        return engines.find_engine("buildah")
 
     def _build(self, step: str, source: Path) -> Path:
         def make(draft: Path) -> None:

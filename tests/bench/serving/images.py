@@ -1,4 +1,4 @@
-"""Sizes of images and the time of a build, where this machine has an engine and the base image."""
+"""Sizes of images, and the time of a build."""
 
 import statistics
 import subprocess
@@ -13,23 +13,23 @@ from . import models
 
 FAMILIES = ("xgboost", "lightgbm")
 BUILDS = 3
+SERIN = str(Path(sys.executable).parent / "serin")
 
 
-def measure(kinds: tuple[models.Kind, ...], artifacts: Path, scratch: Path) -> dict[str, float]:
+def measure(kinds: tuple[models.Kind, ...], artifacts: Path, engine: engines.Engine, scratch: Path) -> dict[str, float]:
     """For each tree family: its unpacked runtime, and what a further version adds to it and takes to build.
 
     Raises:
-        errors.PackageError: a package that is refused, no engine, or no base image.
-        subprocess.CalledProcessError: a build that failed.
+        errors.PackageError: a package that is refused, or a build that failed.
     """
     found = {}
     for kind in kinds:
         if kind.family in FAMILIES:
-            found |= measure_family(kind, artifacts, scratch)
+            found |= measure_family(kind, artifacts, engine, scratch)
     return found
 
 
-def measure_family(kind: models.Kind, artifacts: Path, scratch: Path) -> dict[str, float]:
+def measure_family(kind: models.Kind, artifacts: Path, engine: engines.Engine, scratch: Path) -> dict[str, float]:
     """Build a first version, which makes the runtime, and then further ones."""
     taken, names = [], []
     for number in range(BUILDS + 1):
@@ -39,13 +39,11 @@ def measure_family(kind: models.Kind, artifacts: Path, scratch: Path) -> dict[st
             raise errors.PackageError("Refused", f"`serin package` refused the {kind.name} model")
         name = f"localhost/serin-bench-{kind.name}:{version}"
         begun = time.monotonic()
-        build = [str(Path(sys.executable).parent / "serin"), "build", str(package), "-t", name]
-        subprocess.run(build, capture_output=True, check=True)
+        run(SERIN, "build", str(package), "-t", name, "--engine", engine.program)
         taken.append(time.monotonic() - begun)
         names.append(name)
-    engine = engines.find_engine("auto")
     base, *runtime, layer = read_layers(engine, name)
-    subprocess.run([engine.program, "rmi", *names], capture_output=True, check=True)
+    run(engine.program, "rmi", *names)
     files = folder.read(package).manifest.files
     artifact = sum(file.size for file in files if file.role == "artifact")
     return {
@@ -56,6 +54,13 @@ def measure_family(kind: models.Kind, artifacts: Path, scratch: Path) -> dict[st
         f"{kind.name}: first build, s": taken[0],
         f"{kind.name}: further build, s": statistics.median(taken[1:]),
     }
+
+
+def run(*argv: str) -> None:
+    """Run a program. Raises `PackageError` with what it said."""
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise errors.PackageError("BuildFailed", f"`{' '.join(argv)}`: {ended.stderr.strip()}")
 
 
 def read_layers(engine: engines.Engine, name: str) -> list[int]:
