@@ -25,14 +25,18 @@ def main(words: list[str] | None = None) -> None:
     console = rich.console.Console(soft_wrap=True, highlight=False)
     if not console.is_terminal:
         console.width = WIDTH
-    kept = layout.default().home / "bench" / "serving.json"
+    # Neither a short run nor a choice of peers is a measurement for the page, nor may it replace one.
+    trial = bool(options.quick or options.peers)
+    kept = layout.default().home / "bench" / ("serving-trial.json" if trial else "serving.json")
     try:
         seen = results.load(kept) if options.again else measure(make_plan(options), console, kept)
     except errors.ClusterError as error:
         sys.exit(f"error: {error}")
     for table in tables.of_all(models.KINDS, seen):
         console.print(table.to_screen())
-    if not options.no_page:
+    if trial:
+        console.print(tables.of_targets(seen).to_screen())
+    elif not options.no_page:
         page.write(models.KINDS, seen)
     console.print(f"every window is kept in {kept}")
 
@@ -54,9 +58,11 @@ def measure(plan: campaign.Plan, console: rich.console.Console, kept: Path) -> r
 def read(words: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.serving", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round and a short soak: does it all work?")
+    parser.add_argument(
+        "--quick", action="store_true", help="one short round and a short soak: does it all work? No page"
+    )
     parser.add_argument("--rounds", type=int, default=campaign.Plan.rounds, help="how often each peer has its turn")
-    parser.add_argument("--peers", default="", help="only those whose names contain one of these, by comma")
+    parser.add_argument("--peers", default="", help="only whose names contain one of these, by comma; no page")
     parser.add_argument(
         "--parts",
         type=read_parts,

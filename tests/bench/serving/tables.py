@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import rich.table
 
-from . import figures
+from . import figures, targets
 from .loads import BATCH, HALF, LARGE, ONE, SIXTEEN, SIXTY_FOUR, Load
+from .measure import Window
 from .models import Kind
 from .results import Results
 
@@ -48,12 +49,12 @@ class Column:
     show: str = "{:.0f}"
 
 
-def rows_per_second(window: figures.Window) -> float:
+def rows_per_second(window: Window) -> float:
     """Rows per second of the largest requests."""
     return window.per_second * LARGE.rows
 
 
-def p999(window: figures.Window) -> float:
+def p999(window: Window) -> float:
     """99.9th percentile of latency in ms."""
     return window.p999
 
@@ -113,6 +114,13 @@ def compare(kind: Kind, peer: str, dialect: str, seen: Results) -> tuple[str, st
     return f"{mine:.0f}", f"{mine / base:.1f} x" if base else "-"
 
 
+def of_targets(seen: Results) -> Table:
+    """What is asked, met or not."""
+    found = [target.figure(seen) for target in targets.TARGETS]
+    rows = [[each.what, each.target, each.measured, each.verdict.strip("*")] for each in found]
+    return Table("What is asked", ("figure", "target", "measured", ""), rows)
+
+
 def of_library(seen: Results) -> Table:
     """The bare calls."""
     counts = (1, 8, 64, 1024)
@@ -129,7 +137,7 @@ def of_soak(seen: Results) -> Table:
     size = 6 if len(seen.soak) >= 12 else 1
     parts = [seen.soak[start : start + size] for start in range(0, len(seen.soak), size)]
 
-    def middle(what: figures.What, part: Sequence[figures.Window]) -> float:
+    def middle(what: figures.What, part: Sequence[Window]) -> float:
         return statistics.median(map(what, part))
 
     rows = [

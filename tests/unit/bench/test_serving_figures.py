@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.serving import __main__ as command
 from bench.serving import loads, measure, models, peers, results, tables, targets
 from serin_local import errors
+from support import report
 
 SIXTEEN = loads.SIXTEEN
 
@@ -133,6 +135,30 @@ def test_a_part_that_is_measured_again_replaces_its_own_figures_alone() -> None:
 
     seen.forget("stress")
     assert (seen.windows, seen.soak, seen.images) == ([], [], {"xgboost: runtime, MB": 200.0})
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A home and a page of its own."""
+    monkeypatch.setattr(report, "PAGE", tmp_path / "benchmarks.md")
+    monkeypatch.setenv("SERIN_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("words", [["--quick"], ["--peers=fastapi"]])
+def test_a_trial_is_shown_and_neither_written_nor_read_as_the_measurement(
+    home: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, trial = home / "bench" / "serving.json", home / "bench" / "serving-trial.json"
+    results.Results([make_window("Serin", memory=100)]).save(whole)
+    results.Results([make_window("Serin", memory=200)]).save(trial)
+
+    command.main(["--again", *words])
+    assert "200 MB" in capsys.readouterr().out
+    assert not report.PAGE.exists()
+
+    command.main(["--again"])
+    assert "| 100 MB |" in report.PAGE.read_text()
 
 
 def test_results_of_another_version_are_not_mixed_with_this_ones(tmp_path: Path) -> None:
