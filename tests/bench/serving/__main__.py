@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import rich.console
@@ -43,8 +44,7 @@ def main(words: list[str] | None = None) -> None:
 
 def measure(plan: campaign.Plan, console: rich.console.Console, kept: Path) -> results.Results:
     """Measure a plan, and show and keep each window as it comes; parts that are not in it stay as they were measured."""
-    whole = set(plan.parts) == set(PARTS)
-    seen = results.load(kept) if kept.exists() and not whole else results.Results()
+    seen = recall(kept, plan.parts)
     processes.pin_self()
     with tempfile.TemporaryDirectory(prefix="serin-bench-") as scratch:
         running = campaign.Campaign(plan, environments.open_workshop(), Path(scratch), seen)
@@ -53,6 +53,20 @@ def measure(plan: campaign.Plan, console: rich.console.Console, kept: Path) -> r
             seen.save(kept)
     seen.save(kept)
     return seen
+
+
+def recall(kept: Path, parts: Sequence[str]) -> results.Results:
+    """What earlier runs measured: each part stays until it is measured again, also when a run is broken off.
+
+    Raises:
+        errors.ClusterError: another version of the benchmark kept it, and not all parts are to be measured again.
+    """
+    try:
+        return results.load(kept) if kept.exists() else results.Results()
+    except errors.ClusterError:
+        if set(parts) != set(PARTS):
+            raise
+        return results.Results()
 
 
 def read(words: list[str] | None) -> argparse.Namespace:

@@ -161,11 +161,18 @@ def test_a_trial_is_shown_and_neither_written_nor_read_as_the_measurement(
     assert "| 100 MB |" in report.PAGE.read_text()
 
 
+def test_what_was_measured_stays_until_it_is_measured_again(tmp_path: Path) -> None:
+    seen, kept = results.Results([make_window("Serin")]), tmp_path / "kept.json"
+    seen.save(kept)
+    assert command.recall(kept, command.PARTS) == command.recall(kept, ["stress"]) == seen
+
+
 def test_results_of_another_version_are_not_mixed_with_this_ones(tmp_path: Path) -> None:
     kept = tmp_path / "kept.json"
     kept.write_text('{"windows": [], "soak": [], "plan": "3 rounds"}')
     with pytest.raises(errors.ClusterError, match="another version's"):
-        results.load(kept)
+        command.recall(kept, ["stress"])
+    assert command.recall(kept, command.PARTS) == results.Results()
 
 
 def test_what_batches_gain_is_the_median_of_all_turns() -> None:
