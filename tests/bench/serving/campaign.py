@@ -200,7 +200,7 @@ class Campaign:
     def measure_images(self) -> None:
         """Build images."""
         try:
-            self.seen.images = images.measure(models.KINDS, self.artifacts, self.workshop.engine(), self.scratch)
+            self.seen.images = images.measure(models.KINDS, self.artifacts, self.workshop, self.scratch)
         except (errors.ClusterError, package_errors.PackageError) as error:
             self.miss("all/images", str(error))
 

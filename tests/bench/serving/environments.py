@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serin_local import downloads, images, layout, progress, store, versions
-from serin_services.image import engines
+from serin_services.image import builds, engines
 from serin_services.package import errors
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -61,14 +61,16 @@ class Workshop:
         return self._build("build the control", CONTROL)
 
     def engine(self) -> engines.Engine:
-        """What builds images: docker, or else buildah, installed where it is missing, with the base that it may not pull.
+        """What builds images; where there is none, or none with a base, buildah is installed and its base made.
 
         Raises:
             serin_local.errors.ClusterError: it cannot be installed, or its base cannot be made.
             errors.PackageError: it is there and does not work.
         """
         with contextlib.suppress(errors.PackageError):
-            return engines.find_engine("docker")
+            found = engines.find_engine("auto")
+            builds.ensure_base(found)
+            return found
         downloads.ensure_tools(self.home, versions.load(), self.said)
         images.base(self.said, self.home)
         return engines.find_engine("buildah")

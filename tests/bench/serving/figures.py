@@ -4,7 +4,7 @@ A figure that was not measured is none.
 """
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import scipy.stats
 
@@ -17,15 +17,6 @@ What = Callable[[Window], float]
 
 SERIN, OFF, FORCED, CONTROL = "Serin", "Serin, batching off", "Serin, batching on", "control"
 JSON, OIP, BINARY, GRPC = "HTTP JSON", "HTTP OIP JSON", "HTTP OIP binary", "gRPC"
-# Each peer with the JSON it takes, and the share of its processor time per request that Serin may take.
-JSON_PEERS = (
-    ("BentoML", JSON, 12),
-    ("BentoML, adaptive batching", JSON, 12),
-    ("MLServer", OIP, 5),
-    ("KServe SDK", OIP, 5),
-    ("FastAPI", JSON, 2),
-    ("FastAPI + ONNX Runtime", JSON, 2),
-)
 # Fewer windows have no trend.
 LEAST_WINDOWS = 8
 
@@ -81,11 +72,11 @@ def cpu_share(peer: str, dialect: str, own: str, model: str) -> Value:
     return lambda seen: quotient(mine(seen), others(seen))
 
 
-def tail_share(model: str) -> Value:
+def tail_share(model: str, ways: Sequence[tuple[str, str]]) -> Value:
     """Serin's p99 as a share of the best peer's, at 16 connections."""
 
     def value(seen: Results) -> float | None:
-        others = [seen.median(peer, dialect, model, SIXTEEN, p99) for peer, dialect, _ in JSON_PEERS]
+        others = [seen.median(peer, dialect, model, SIXTEEN, p99) for peer, dialect in ways]
         return quotient(seen.median(SERIN, JSON, model, SIXTEEN, p99), min((o for o in others if o), default=None))
 
     return value

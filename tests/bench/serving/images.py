@@ -1,35 +1,41 @@
 """Sizes of images, and the time of a build."""
 
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+from serin_local import layout, store
 from serin_services.image import engines, layouts
 from serin_services.package import errors, folder
 
-from . import models
+from . import environments, models
 
 FAMILIES = ("xgboost", "lightgbm")
 BUILDS = 3
+ADVICE = "the end of its output says what is wrong; then measure it again: `ARGS=--parts=images`"
 SERIN = str(Path(sys.executable).parent / "serin")
 
 
-def measure(kinds: tuple[models.Kind, ...], artifacts: Path, engine: engines.Engine, scratch: Path) -> dict[str, float]:
+def measure(
+    kinds: tuple[models.Kind, ...], artifacts: Path, workshop: environments.Workshop, scratch: Path
+) -> dict[str, float]:
     """For each tree family: its unpacked runtime, and what a further version adds to it and takes to build.
 
     Raises:
-        errors.PackageError: a package that is refused, or a build that failed.
+        errors.PackageError: a package that is refused.
+        serin_local.errors.ClusterError: no engine that could be installed, or a build that failed.
     """
-    found = {}
+    found, engine = {}, workshop.engine()
     for kind in kinds:
         if kind.family in FAMILIES:
-            found |= measure_family(kind, artifacts, engine, scratch)
+            found |= measure_family(kind, artifacts, workshop.home, engine, scratch)
     return found
 
 
-def measure_family(kind: models.Kind, artifacts: Path, engine: engines.Engine, scratch: Path) -> dict[str, float]:
+def measure_family(
+    kind: models.Kind, artifacts: Path, home: layout.Layout, engine: engines.Engine, scratch: Path
+) -> dict[str, float]:
     """Build a first version, which makes the runtime, and then further ones."""
     taken, names = [], []
     for number in range(BUILDS + 1):
@@ -39,11 +45,12 @@ def measure_family(kind: models.Kind, artifacts: Path, engine: engines.Engine, s
             raise errors.PackageError("Refused", f"`serin package` refused the {kind.name} model")
         name = f"localhost/serin-bench-{kind.name}:{version}"
         begun = time.monotonic()
-        run(SERIN, "build", str(package), "-t", name, "--engine", engine.program)
+        argv = [SERIN, "build", str(package), "-t", name, "--engine", engine.program]
+        store.execute(home, "build an image", argv, ADVICE)
         taken.append(time.monotonic() - begun)
         names.append(name)
     base, *runtime, layer = read_layers(engine, name)
-    run(engine.program, "rmi", *names)
+    store.execute(home, "remove images", [engine.program, "rmi", *names], ADVICE)
     files = folder.read(package).manifest.files
     artifact = sum(file.size for file in files if file.role == "artifact")
     return {
@@ -54,13 +61,6 @@ def measure_family(kind: models.Kind, artifacts: Path, engine: engines.Engine, s
         f"{kind.name}: first build, s": taken[0],
         f"{kind.name}: further build, s": statistics.median(taken[1:]),
     }
-
-
-def run(*argv: str) -> None:
-    """Run a program. Raises `PackageError` with what it said."""
-    ended = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if ended.returncode:
-        raise errors.PackageError("BuildFailed", f"`{' '.join(argv)}`: {ended.stderr.strip()}")
 
 
 def read_layers(engine: engines.Engine, name: str) -> list[int]:

@@ -29,10 +29,9 @@ shows.
 
 def write(kinds: Sequence[Kind], seen: Results) -> None:
     """Write the section, and print it."""
-    figures = [target.figure(seen) for target in targets.TARGETS]
     notes = [HOW.strip(), "", *describe_run(seen), "", *list_peers(), "", *list_missing(seen), *list_errors(seen)]
     made = [table.to_markdown() for table in tables.of_all(kinds, seen)]
-    report.write(NAME, "The model server and its peers", figures, "\n".join([*notes, *made]))
+    report.write(NAME, "The model server and its peers", targets.hold(seen), "\n".join([*notes, *made]))
 
 
 def describe_run(seen: Results) -> list[str]:

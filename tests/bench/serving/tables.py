@@ -116,8 +116,7 @@ def compare(kind: Kind, peer: str, dialect: str, seen: Results) -> tuple[str, st
 
 def of_targets(seen: Results) -> Table:
     """What is asked, met or not."""
-    found = [target.figure(seen) for target in targets.TARGETS]
-    rows = [[each.what, each.target, each.measured, each.verdict.strip("*")] for each in found]
+    rows = [[each.what, each.target, each.measured, each.verdict.strip("*")] for each in targets.hold(seen)]
     return Table("What is asked", ("figure", "target", "measured", ""), rows)
 
 

@@ -60,6 +60,13 @@ def model() -> Iterator[Model]:
     made.go.set()
 
 
+def burn(seconds: float) -> None:
+    """Take so much of this thread's processor time."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
 async def begun(model: Model) -> None:
     """Wait until the model is at work."""
     assert await asyncio.to_thread(model.begun.acquire, timeout=20)
@@ -264,9 +271,8 @@ async def test_what_has_waited_too_long_for_the_loop_is_refused() -> None:
     await asyncio.sleep(0)
     door.check()
 
-    until = time.thread_time() + 0.1
-    while time.thread_time() < until:
-        """The loop does not come round."""
+    # The loop does not come round.
+    burn(0.1)
     with pytest.raises(schema.Limit) as caught:
         door.check()
     await asyncio.sleep(admission.PULSE_SECONDS)
@@ -340,9 +346,7 @@ class Net:
         self.mixing = mixing
 
     def predict(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
-        end = time.thread_time() + 1e-3
-        while time.thread_time() < end:
-            pass
+        burn(1e-3)
         return (inputs[0] * (len(inputs[0]) if self.mixing else 2),)
 
 
