@@ -117,7 +117,9 @@ def middle(values: list[float] | None) -> float | None:
 
 
 def load(path: Path) -> Results:
-    """Read what `save` wrote. Raises `ClusterError` when it was another version of the benchmark that did."""
+    """Read what `save` wrote. Raises `ClusterError` when nothing did, or another version of the benchmark."""
+    if not path.exists():
+        raise errors.ClusterError("read the last run", f"there is no {path}", "measure first: `make bench-serving`")
     document = json.loads(path.read_text())
     try:
         document["windows"] = [Window(**window) for window in document["windows"]]

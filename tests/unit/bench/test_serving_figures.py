@@ -161,6 +161,12 @@ def test_a_trial_is_shown_and_neither_written_nor_read_as_the_measurement(
     assert "| 100 MB |" in report.PAGE.read_text()
 
 
+@pytest.mark.usefixtures("home")
+def test_what_was_never_measured_cannot_be_shown_again() -> None:
+    with pytest.raises(SystemExit, match=r"there is no .*serving-trial\.json"):
+        command.main(["--again", "--quick"])
+
+
 def test_what_was_measured_stays_until_it_is_measured_again(tmp_path: Path) -> None:
     seen, kept = results.Results([make_window("Serin")]), tmp_path / "kept.json"
     seen.save(kept)
